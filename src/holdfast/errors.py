@@ -1,0 +1,86 @@
+"""Every exception Holdfast raises on purpose.
+
+A message says what was asked, what was found and what to do. It names ids and sizes, never
+stored content. Leaves also subclass the built-in a caller would expect::
+
+    HoldfastError
+    ├── InvalidEventError (ValueError)      an event that breaks a rule of its record
+    │   └── EventTooLargeError              its content is over the limit, which is named
+    ├── IdempotencyError (ValueError)       a known key came back with another body
+    ├── BudgetError (ValueError)            a budget that cannot hold what must be held
+    ├── UnknownNameError (LookupError)      no policy, store or embedder of that name
+    ├── NotFoundError (LookupError)         no such event, or no such file
+    ├── MissingExtraError (ImportError)     a feature whose optional packages are absent
+    ├── ModelError (RuntimeError)           an embedder failed, hung or answered nonsense
+    └── StoreError (OSError)
+        ├── StorageFullError                no space left on the disk
+        ├── StoreBusyError                  another process holds the writer's lock for too long
+        ├── SnapshotExpiredError            a reader outlived its bounded snapshot
+        ├── CorruptStoreError               stored bytes fail their checksum
+        ├── UnsafeFilesystemError           the file system cannot keep the durability promise
+        └── ClosedError                     the memory was closed
+"""
+
+
+class HoldfastError(Exception):
+    """Base of every exception Holdfast raises on purpose."""
+
+
+class InvalidEventError(HoldfastError, ValueError):
+    """An event breaks a rule of its record."""
+
+
+class EventTooLargeError(InvalidEventError):
+    """An event's content is over the limit for this memory."""
+
+
+class IdempotencyError(HoldfastError, ValueError):
+    """A known idempotency key came back with another body."""
+
+
+class BudgetError(HoldfastError, ValueError):
+    """A budget is too small for what it must hold."""
+
+
+class UnknownNameError(HoldfastError, LookupError):
+    """No registered mechanism has this name."""
+
+
+class NotFoundError(HoldfastError, LookupError):
+    """No such event, or no such file."""
+
+
+class MissingExtraError(HoldfastError, ImportError):
+    """A feature was asked for whose optional packages are not installed."""
+
+
+class ModelError(HoldfastError, RuntimeError):
+    """A model failed, hung or answered with something unusable."""
+
+
+class StoreError(HoldfastError, OSError):
+    """The store could not do what it was asked; nothing was half done."""
+
+
+class StorageFullError(StoreError):
+    """No space is left on the disk. Reads go on; writes resume once there is space."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the writer's lock for longer than the caller would wait."""
+
+
+class SnapshotExpiredError(StoreError):
+    """A reader held its snapshot for longer than a bounded log allows."""
+
+
+class CorruptStoreError(StoreError):
+    """Stored bytes fail their checksum."""
+
+
+class UnsafeFilesystemError(StoreError):
+    """The file system cannot keep the durability promise."""
+
+
+class ClosedError(StoreError):
+    """The memory was closed."""
