@@ -14,6 +14,10 @@ KINDS: tuple[Kind, ...] = ("message", "tool_call", "tool_result", "observation",
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
+def _empty() -> Mapping[str, Any]:
+    return _EMPTY
+
+
 class Tier(IntEnum):
     """How much of an event is kept. Time moves an event down this ladder, never up."""
 
@@ -56,7 +60,7 @@ class Event:
     kind: Kind = "message"
     at: float | None = None
     scope: str = ""
-    metadata: Mapping[str, Any] = field(default=_EMPTY)
+    metadata: Mapping[str, Any] = field(default_factory=_empty)
     key: str | None = None
     parents: tuple[int, ...] = ()
     pinned: bool = False
@@ -169,7 +173,7 @@ class Item:
     scope: str
     score: float
     why: Literal["match", "neighbour"]
-    parts: Mapping[str, float] = field(default=_EMPTY)
+    parts: Mapping[str, float] = field(default_factory=_empty)
 
     @property
     def citation(self) -> str:

@@ -1,0 +1,102 @@
+"""Write the generated tables of the documentation, or check that they are as they should be.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. Run it without arguments to
+write, with ``--check`` to compare (exit code 1: out of date).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+from holdfast import errors, operations, records, write
+from holdfast.budget import format_bytes
+from holdfast.cli.root import COMMANDS, FAILURES
+from holdfast.stores import sqlite
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def commands() -> str:
+    """Return a table of the commands."""
+    rows = [f"| `holdfast {name}` | {line} |" for name, (_, line) in COMMANDS.items()]
+    return "\n".join(["| command | what it does |", "|---|---|", *rows]) + "\n"
+
+
+def exceptions() -> str:
+    """Return a table of the exceptions, with the built-ins they also are and the exit code."""
+    rows = ["| exception | also a | what happened | exit code |", "|---|---|---|---|"]
+    for name, found in vars(errors).items():
+        if not (isinstance(found, type) and issubclass(found, errors.HoldfastError)):
+            continue
+        also = [b.__name__ for b in found.__mro__ if b.__module__ == "builtins"]
+        also = [n for n in also if n not in ("Exception", "BaseException", "object")]
+        code = next(code for kind, code, _ in FAILURES if issubclass(found, kind))
+        rows.append(
+            f"| `{name}` | {', '.join(f'`{n}`' for n in also)} | {found.__doc__} | {code} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def values() -> str:
+    """Return a table of the records that cross the boundary, with their fields."""
+    rows = ["| record | what it is | fields |", "|---|---|---|"]
+    for name, found in vars(records).items():
+        if not is_dataclass(found) or found.__module__ != records.__name__:
+            continue
+        summary = (found.__doc__ or "").partition("\n")[0]
+        properties = [n for n, v in vars(found).items() if isinstance(v, property)]
+        names = [field.name for field in fields(found)] + properties
+        rows.append(f"| `{name}` | {summary} | {', '.join(f'`{n}`' for n in names)} |")
+    return "\n".join(rows) + "\n"
+
+
+def limits() -> str:
+    """Return a table of the limits."""
+    largest, smallest = format_bytes(sqlite.LARGEST_EVENT), format_bytes(sqlite.SMALLEST_BUDGET)
+    rows = (
+        ("content of an event", f"1 byte to {largest}, and at most about a quarter of the budget"),
+        ("speaker, role, channel, scope, key", f"{format_bytes(write.LABEL_BYTES)} each, as UTF-8"),
+        ("metadata", f"{format_bytes(write.METADATA_BYTES)} as JSON"),
+        ("budget", f"at least {smallest}"),
+        ("time of an event", "before the year 10000"),
+    )
+    lines = [f"| {what} | {limit} |" for what, limit in rows]
+    return "\n".join(["| what | limit |", "|---|---|", *lines]) + "\n"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "operations": operations.markdown,
+    "commands": commands,
+    "exceptions": exceptions,
+    "records": values,
+    "limits": limits,
+}
+
+
+def renewed(text: str) -> str:
+    """Return a page with its tables made anew."""
+    return TABLE.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def main(check: bool) -> int:
+    """Write or check all pages."""
+    stale = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        if (new := renewed(text)) != text:
+            stale.append(page.relative_to(ROOT))
+            if not check:
+                page.write_text(new, "utf-8")
+    for path in stale:
+        print(f"{path}: {'out of date; run scripts/make_reference.py' if check else 'written'}")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv))

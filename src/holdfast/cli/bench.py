@@ -1,0 +1,161 @@
+"""`holdfast bench …`: measurements, each with the conditions it was taken under."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+json_option = click.option(
+    "--json",
+    "out",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    metavar="FILE|-",
+    help="Write the result as JSON; - for standard output.",
+)
+data_option = click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False),
+    help="The data set whose turns are written; by default the demo's stream.",
+)
+where_option = click.option(
+    "--dir",
+    "directory",
+    type=click.Path(exists=True, file_okay=False),
+    default=".",
+    show_default=True,
+    help="Where to write: it must lie on the disk in question.",
+)
+
+
+@click.group()
+def bench() -> None:
+    """Measure: recall quality, writes, a long stream, latency, peers."""
+
+
+@bench.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "--unit", type=click.Choice(["turn", "session"]), help="What a ranked list is made of."
+)
+@click.option("--embedder", help="none, minilm or another registered name.  [default: none]")
+@click.option("--budget", help="Bytes on disk for each stream; by default more than any set needs.")
+@click.option(
+    "--system",
+    "systems",
+    multiple=True,
+    help="What to measure (holdfast, bm25, recency, none, whole); more than once for a table.",
+)
+@click.option("--streams", type=int, help="Only the first so many streams.")
+@json_option
+def recall(
+    directory: str,
+    unit: str | None,
+    embedder: str | None,
+    budget: str | None,
+    systems: tuple[str, ...],
+    streams: int | None,
+    out: str | None,
+) -> None:
+    """Measure recall on the set in DIRECTORY (turns.jsonl.gz and queries.jsonl.gz)."""
+    from holdfast.bench.recall import run
+
+    result = run(
+        directory,
+        unit=unit,  # type: ignore[arg-type]  # click has checked it
+        embedder=None if embedder == "none" else embedder,
+        budget=budget,
+        systems=systems or ("holdfast",),
+        streams=streams,
+        progress=_say,
+    )
+    if len(result["results"]) == 1:
+        (only,) = result.pop("results")
+        result = {**only, **result}
+    _give(result, out)
+
+
+@bench.command()
+@data_option
+@where_option
+@click.option("--seconds", default=2.0, show_default=True, help="Length of each measurement.")
+@click.option("--repeats", default=3, show_default=True, help="Rounds; figures are medians.")
+@click.option("--budget", default="1 GiB", show_default=True, help="Bytes on disk.")
+@json_option
+def write(
+    data: str | None, directory: str, seconds: float, repeats: int, budget: str, out: str | None
+) -> None:
+    """Measure durable writes: single, grouped and bulk, beside the raw disk."""
+    from holdfast.bench.write import run
+
+    result = run(
+        data=data,
+        directory=directory,
+        seconds=seconds,
+        repeats=repeats,
+        budget=budget,
+        progress=_say,
+    )
+    _give(result, out)
+
+
+@bench.command()
+@data_option
+@where_option
+@click.option("--events", default=1_000_000, show_default=True, help="Length of the stream.")
+@click.option("--budget", default="64 MiB", show_default=True, help="Bytes on disk.")
+@json_option
+def stream(data: str | None, directory: str, events: int, budget: str, out: str | None) -> None:
+    """Measure a long stream: cost per event, recall latency, RAM and bytes on disk."""
+    from holdfast.bench.stream import run
+
+    _give(run(events=events, budget=budget, data=data, directory=directory, on_row=_row), out)
+
+
+@bench.command()
+@data_option
+@where_option
+@click.option(
+    "--size",
+    "sizes",
+    type=int,
+    multiple=True,
+    default=(10_000, 100_000),
+    show_default=True,
+    help="Events held; more than once for more rows.",
+)
+@click.option("--budget", default="8 GiB", show_default=True, help="Bytes on disk.")
+@json_option
+def latency(
+    data: str | None, directory: str, sizes: tuple[int, ...], budget: str, out: str | None
+) -> None:
+    """Measure the latency of recall against the number of events held."""
+    from holdfast.bench.stream import latency as run
+
+    _give(run(sizes=sorted(sizes), budget=budget, data=data, directory=directory, on_row=_row), out)
+
+
+def _say(line: str) -> None:
+    """Say on standard error what is being measured."""
+    click.echo(line, err=True)
+
+
+def _row(row: dict[str, Any]) -> None:
+    """Show a row as soon as it is measured."""
+    cost, p50 = row["wall_us"], row["recall_ms"]["p50"]
+    _say(f"{row['events']:>12,} events: {cost:,.1f} µs an event, recall p50 {p50} ms")
+
+
+def _give(result: dict[str, Any], out: str | None) -> None:
+    """Write a result as JSON, or print it for people, or both."""
+    if out == "-":
+        click.echo(json.dumps(result, ensure_ascii=False))
+        return
+    if out:
+        with open(out, "w", encoding="utf-8") as file:
+            json.dump(result, file, ensure_ascii=False, indent=1)
+            file.write("\n")
+    from holdfast.cli.tables import print_result
+
+    print_result(result)

@@ -1,0 +1,222 @@
+"""`holdfast observe`: events from a file, a pipe or a growing log."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from holdfast.cli.common import file_argument, json_option, print_json, progress
+from holdfast.cli.lines import BadLine, Reader, follow, numbered, open_lines
+from holdfast.records import KINDS, BulkReceipt, Event
+
+if TYPE_CHECKING:
+    from holdfast.memory import Memory
+
+SHOWN = 10  # bad lines that are named one by one
+SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; beyond this, on disk
+
+
+@click.command()
+@file_argument
+@click.argument("input", default="-", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "text"]),
+    default="jsonl",
+    show_default=True,
+    help="An object per line, or a line of text per event.",
+)
+@click.option("--budget", help="Bytes on disk at most, as '64 MiB'; for a new memory.")
+@click.option("--retention", help="The retention policy; for a new memory.")
+@click.option("--scope", default="", help="For events that name no scope.")
+@click.option("--speaker", help="For events that name no speaker.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="message",
+    show_default=True,
+    help="For events that name no kind.",
+)
+@click.option("--skip-bad", is_flag=True, help="Store the good lines even if some are bad.")
+@click.option(
+    "--follow",
+    "-f",
+    "following",
+    is_flag=True,
+    help="Go on reading what is added to INPUT until interrupted.",
+)
+@click.option(
+    "--idle-exit",
+    type=float,
+    metavar="SECONDS",
+    help="With --follow: stop after so long without a new line.",
+)
+@json_option
+def observe(
+    file: str,
+    input: str,
+    form: str,
+    budget: str | None,
+    retention: str | None,
+    scope: str,
+    speaker: str | None,
+    kind: str,
+    skip_bad: bool,
+    following: bool,
+    idle_exit: float | None,
+    as_json: bool,
+) -> int:
+    """Store events from INPUT (a file, or - for standard input) in the memory FILE.
+
+    A line of JSON has the fields of an event: content (or text), speaker, role, channel, kind, at,
+    scope, metadata, key, parents, pinned. Other fields become metadata. All lines are checked
+    before the first is stored. A name that ends in .gz or .zst is unpacked.
+    """
+    reader = Reader(form, scope, speaker, kind)
+    if following and input == "-":
+        raise click.UsageError("--follow needs a file; standard input is followed anyway")
+    given = {"budget": budget, "retention": retention}
+    options = {name: value for name, value in given.items() if value is not None}
+    if following:
+        return _follow(file, options, input, reader, skip_bad, idle_exit, as_json)
+    with _rewindable(input) as lines:
+        bad, good = [], 0
+        for found in reader.read(numbered(lines)):
+            if isinstance(found, BadLine):
+                bad.append(found)
+            else:
+                good += 1
+        if bad and not skip_bad:
+            return _refuse(bad, good, as_json)
+        lines.seek(0)
+        events = (e for e in reader.read(numbered(lines)) if isinstance(e, Event))
+        with _open(file, options) as memory, progress("storing", good) as advance:
+            stored = memory.observe_many(events, progress=advance)
+    _report(stored, bad, as_json)
+    return 0
+
+
+def _open(file: str, options: dict[str, str]) -> Memory:
+    """Open a memory, or make one with the options given."""
+    from holdfast.memory import Memory
+
+    return Memory.open(file, **options)
+
+
+@contextmanager
+def _rewindable(input: str) -> Iterator[IO[bytes]]:
+    """Give the lines of INPUT as a file that can be read twice."""
+    if input != "-":
+        with open_lines(input) as lines:
+            yield lines
+        return
+    if sys.stdin.isatty():
+        click.echo("reading events, one to a line; end with Ctrl-D", err=True)
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+        spool.seek(0)
+        yield spool  # type: ignore[misc]
+
+
+def _follow(
+    file: str,
+    options: dict[str, str],
+    input: str,
+    reader: Reader,
+    skip_bad: bool,
+    idle_exit: float | None,
+    as_json: bool,
+) -> int:
+    """Store what INPUT holds and what is added to it, each batch in one commit."""
+    total, skipped = BulkReceipt(0, 0, 0, 0, 0, 0), list[BadLine]()
+    os.stat(input)  # a mistyped name fails before a memory is made
+    with _open(file, options) as memory:
+        last = time.monotonic()
+        try:
+            for lines in follow(input, time.sleep):
+                if not lines:
+                    if idle_exit is not None and time.monotonic() - last >= idle_exit:
+                        break
+                    continue
+                last = time.monotonic()
+                found = list(reader.read(lines))
+                bad = [line for line in found if isinstance(line, BadLine)]
+                good = [event for event in found if isinstance(event, Event)]
+                if bad and not skip_bad:
+                    _report(total, skipped, as_json)
+                    return _refuse(bad, len(good), as_json, total.events)
+                skipped += bad
+                if good:
+                    total = _add(total, memory.observe_many(good))
+                if not as_json and sys.stderr.isatty():
+                    click.echo(f"\r{total.events:,} events stored ", nl=False, err=True)
+        except KeyboardInterrupt:
+            click.echo("", err=True)
+    _report(total, skipped, as_json)
+    return 0
+
+
+def _add(total: BulkReceipt, more: BulkReceipt) -> BulkReceipt:
+    """Return the sum of two receipts."""
+    return BulkReceipt(
+        events=total.events + more.events,
+        duplicates=total.duplicates + more.duplicates,
+        first=total.first or more.first,
+        last=max(total.last, more.last),
+        demoted=total.demoted + more.demoted,
+        evicted=total.evicted + more.evicted,
+    )
+
+
+def _refuse(bad: list[BadLine], good: int, as_json: bool, before: int = 0) -> int:
+    """Report lines that are no events, and that nothing was stored because of them."""
+    if as_json:
+        print_json({"events": before, "bad": bad})
+    stored = "nothing was stored" if not before else f"{before:,} events before them were stored"
+    lines = "line" if len(bad) == 1 else "lines"
+    click.echo(
+        f"error: {len(bad):,} of {len(bad) + good:,} lines are no events; {stored}", err=True
+    )
+    _list(bad)
+    click.echo(f"hint: mend the {lines}, or leave them out with --skip-bad", err=True)
+    return 4
+
+
+def _list(bad: list[BadLine]) -> None:
+    """Name the first bad lines, each with its number."""
+    for line in bad[:SHOWN]:
+        click.echo(f"  line {line.number}: {line.reason}", err=True)
+    if len(bad) > SHOWN:
+        click.echo(f"  and {len(bad) - SHOWN:,} more", err=True)
+
+
+def _report(stored: BulkReceipt, bad: list[BadLine], as_json: bool) -> None:
+    """Say what was stored and what was let go for it."""
+    if as_json:
+        print_json({**_fields(stored), "bad": bad})
+        return
+    span = f" (e{stored.first} to e{stored.last})" if stored.first else ""
+    new = stored.events - stored.duplicates
+    parts = [f"stored {new:,} event{'s' * (new != 1)}{span}"]
+    if stored.duplicates:
+        parts.append(f"{stored.duplicates:,} known already")
+    if stored.demoted or stored.evicted:
+        parts.append(f"{stored.demoted:,} demoted and {stored.evicted:,} evicted to make room")
+    click.echo("; ".join(parts))
+    if bad:
+        click.echo(f"skipped {len(bad):,} bad line{'s' * (len(bad) != 1)}:", err=True)
+        _list(bad)
+
+
+def _fields(stored: BulkReceipt) -> dict[str, int]:
+    """Return a receipt's numbers by name."""
+    return {name: getattr(stored, name) for name in BulkReceipt.__slots__}

@@ -1,0 +1,104 @@
+"""`holdfast recall`, `why-not` and `log`: what a memory still knows."""
+
+from __future__ import annotations
+
+import itertools
+
+import click
+
+from holdfast.cli.common import (
+    Time,
+    file_argument,
+    json_option,
+    open_memory,
+    plain,
+    pretty,
+    print_json,
+)
+
+
+@click.command()
+@file_argument
+@click.argument("query")
+@click.option("--tokens", default=1000, show_default=True, help="The most the context may hold.")
+@click.option("--scope", default="", help="Only what lies in this scope.")
+@click.option("--since", type=Time(), help="Only what happened at this time or later.")
+@click.option("--until", type=Time(), help="Only what happened before this time.")
+@click.option("--before", type=int, metavar="SEQ", help="Only events before this one.")
+@click.option("--limit", default=50, show_default=True, help="Matches to consider.")
+@click.option(
+    "--explain", is_flag=True, help="Give each entry's score by part, and what is missing."
+)
+@json_option
+def recall(
+    file: str,
+    query: str,
+    tokens: int,
+    scope: str,
+    since: float | None,
+    until: float | None,
+    before: int | None,
+    limit: int,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """Return cited, byte-exact context for QUERY, within a budget of tokens.
+
+    Standard output is exactly the text a model should be given, unless a person is looking.
+    """
+    with open_memory(file) as memory:
+        context = memory.recall(
+            query,
+            tokens=tokens,
+            scope=scope,
+            since=since,
+            until=until,
+            before=before,
+            limit=limit,
+            explain=explain,
+        )
+    if as_json:
+        print_json(context)
+    elif pretty() or explain:
+        from holdfast.cli.render import print_context
+
+        print_context(context, explain=explain)
+    else:
+        click.echo(context.text)
+
+
+@click.command("why-not")
+@file_argument
+@click.argument("seq", type=int)
+@click.argument("query")
+@click.option("--tokens", default=1000, show_default=True, help="The token budget to explain for.")
+@click.option("--scope", default="", help="Only what lies in this scope.")
+@json_option
+def why_not(file: str, seq: int, query: str, tokens: int, scope: str, as_json: bool) -> None:
+    """Say why event SEQ did not come back for QUERY."""
+    with open_memory(file) as memory:
+        reason = memory.why_not(seq, query, tokens=tokens, scope=scope)
+    if as_json:
+        print_json({"seq": seq, "query": query, "reason": reason})
+    else:
+        click.echo(reason)
+
+
+@click.command()
+@file_argument
+@click.option("--after", default=0, show_default=True, metavar="SEQ", help="Only events after it.")
+@click.option("--limit", type=int, help="At most so many events.")
+@click.option("--scope", default="", help="Only what lies in this scope.")
+@json_option
+def log(file: str, after: int, limit: int | None, scope: str, as_json: bool) -> None:
+    """Print what is kept, in the order it was stored; with --json one object a line."""
+    with open_memory(file) as memory:
+        records = itertools.islice(memory.log(after, scope=scope), limit)
+        if as_json:
+            for record in records:
+                print_json({**plain(record), "digest": record.digest.hex()})
+            return
+        from holdfast.cli.render import print_record
+
+        for record in records:
+            print_record(record)

@@ -1,0 +1,141 @@
+"""The group of commands, and the one place where an exception becomes an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from holdfast.errors import (
+    BudgetError,
+    CorruptStoreError,
+    HoldfastError,
+    InvalidEventError,
+    MissingExtraError,
+    NotFoundError,
+    StorageFullError,
+    StoreBusyError,
+    StoreError,
+)
+from holdfast.operations import summary_of
+
+# word -> (where the command is, its line in the help); a command's module loads when it is used
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": (
+        "holdfast.cli.demo:demo",
+        "Squeeze a real stream into a small budget, ask it questions, write a report.",
+    ),
+    "observe": (
+        "holdfast.cli.observe:observe",
+        "Store events from a file, a pipe or a growing log.",
+    ),
+    "recall": ("holdfast.cli.read:recall", summary_of("recall")),
+    "why-not": ("holdfast.cli.read:why_not", summary_of("why-not")),
+    "log": ("holdfast.cli.read:log", summary_of("log")),
+    "status": ("holdfast.cli.keep:status", summary_of("status")),
+    "verify": ("holdfast.cli.keep:verify", summary_of("verify")),
+    "resize": ("holdfast.cli.keep:resize", summary_of("resize")),
+    "export": ("holdfast.cli.keep:export", summary_of("export")),
+    "import": ("holdfast.cli.keep:import_", summary_of("import")),
+    "bench": ("holdfast.cli.bench:bench", "Measure: recall quality, writes, a long stream, peers."),
+}
+
+# The first class that matches names the exit code and what to do if the message does not say.
+FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
+    (CorruptStoreError, 3, "see what is damaged with: holdfast verify FILE"),
+    (InvalidEventError, 4, "nothing of that event was stored; mend it and try again"),
+    (BudgetError, 5, "give it a larger --budget"),
+    (StorageFullError, 5, "free some space on the disk and try again"),
+    (StoreBusyError, 6, "another process is using this memory; try again"),
+    (NotFoundError, 1, "see what is there with: holdfast log FILE"),
+    (MissingExtraError, 1, "install the extra that the message names"),
+    (StoreError, 1, "the memory is as it was before this command"),
+    (HoldfastError, 1, "see: holdfast --help"),
+    (BrokenPipeError, 0, ""),
+    (OSError, 1, "check the path and its permissions"),
+)
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        command.help = command.help or COMMANDS[name][1]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"holdfast {version('holdfast')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_version,
+    help="Print the version and stop.",
+)
+def cli() -> None:
+    """A memory for agents: one file, one hard budget, cited answers.
+
+    Every command takes --json. Errors are one line on standard error, then a hint.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code; print what went wrong, never a traceback."""
+    try:
+        code = cli.main(args=arguments, prog_name="holdfast", standalone_mode=False)
+    except click.UsageError as wrong:
+        where = wrong.ctx.command_path if wrong.ctx else "holdfast"
+        return fail(2, wrong.format_message(), f"see: {where} --help")
+    except click.ClickException as wrong:
+        return fail(1, wrong.format_message(), "")
+    except (KeyboardInterrupt, click.Abort):
+        return fail(130, "interrupted", "what had been acknowledged is stored")
+    except (HoldfastError, OSError) as failure:
+        kind, code, hint = next(row for row in FAILURES if isinstance(failure, row[0]))
+        if kind is BrokenPipeError:
+            # The reader has enough. Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return code
+        message, _, advice = describe(failure).rpartition("; ")
+        return fail(code, message or advice, advice if message else hint)
+    return code if isinstance(code, int) else 0
+
+
+def describe(failure: Exception) -> str:
+    """Return the message of an exception on one line."""
+    if isinstance(failure, OSError) and failure.strerror:
+        where = f"{failure.filename}: " if failure.filename else ""
+        return f"{where}{failure.strerror.lower()}"
+    return " ".join(str(failure).split()).rstrip(".") or type(failure).__name__
+
+
+def fail(code: int, message: str, hint: str) -> int:
+    """Print an error line, and a hint if there is one."""
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    if hint:
+        click.echo(f"hint: {' '.join(hint.split())}", err=True)
+    return code

@@ -1,0 +1,378 @@
+"""The one door: every change to a memory goes through `Committer.submit`.
+
+Whoever finds the door free walks through it as leader, with everybody who has queued up behind:
+one transaction, one synced write, many receipts (group commit). Those who arrive meanwhile wait
+for the next leader, which is one of them. A lone caller pays no thread switch.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+from holdfast.codec import Row, digest, encode_tail, to_row
+from holdfast.derive.episodes import Episodes
+from holdfast.derive.surprise import Surprise
+from holdfast.errors import BudgetError, ClosedError, IdempotencyError
+from holdfast.mirror import Changes, Mirror
+from holdfast.records import Event, Receipt, Tier
+from holdfast.retain import Losses, Retainer, cut, put_block
+from holdfast.stores.base import Store, Transaction
+
+_KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered
+_ROW_OVERHEAD = 160  # bytes of a tail row beside its content
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One admitted event with everything derived from it, ready to be stored."""
+
+    event: Event
+    content: bytes
+    at: float | None
+    terms: Sequence[int]
+    length: int
+    tokens: int
+    dated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors for events that had none: (sequence number, stored form)."""
+
+    codes: Sequence[tuple[int, bytes]]
+    embedder: str
+
+
+Change = Append | Embedded
+Outcome = Receipt | None
+
+
+class _Ticket:
+    """One caller's place in the queue."""
+
+    __slots__ = ("change", "done", "error", "leads", "outcome")
+
+    def __init__(self, change: Sequence[Change]) -> None:
+        self.change = change
+        self.outcome: list[Outcome | IdempotencyError] = []
+        self.error: BaseException | None = None
+        self.leads = False
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+class Committer:
+    """Applies changes to a store and its mirror, in one order, inside the budget.
+
+    A change is stored, indexed and paid for in one transaction, or not at all. `submit` is safe
+    to call from any thread.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        mirror: Mirror,
+        retainer: Retainer,
+        clock: Callable[[], float],
+        durable: bool,
+    ) -> None:
+        self._store = store
+        self._mirror = mirror
+        self._retainer = retainer
+        self._surprise = Surprise()
+        self._episodes = Episodes()
+        self._clock = clock
+        self._durable = durable
+        self._queue: list[_Ticket] = []
+        self._gate = threading.Lock()  # guards the queue and who leads
+        self._leading = False
+        self.writing = threading.Lock()  # held by whoever uses the store's writing half
+        self._closed = False
+
+    # ---- group commit ----------------------------------------------------------------------
+
+    def submit(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Commit some changes together; their outcomes, in order.
+
+        Raises
+        ------
+        IdempotencyError
+            If one of them reuses a key with another body; the others of the call are stored.
+        StoreError, BudgetError
+            If the transaction failed: then nothing of this call is stored.
+        """
+        ticket = _Ticket(changes)
+        with self._gate:
+            if self._closed:
+                raise ClosedError("the memory was closed; open it again")
+            self._queue.append(ticket)
+            lead = not self._leading
+            self._leading = True
+        if not lead:
+            ticket.done.acquire()
+            lead = ticket.leads
+        if lead:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        for outcome in ticket.outcome:
+            if isinstance(outcome, IdempotencyError):
+                raise outcome
+        return ticket.outcome  # type: ignore[return-value]  # errors were raised above
+
+    def _lead(self) -> None:
+        """Commit what has queued up, then hand the door to the next in line."""
+        with self._gate:
+            batch = self._take()
+        try:
+            with self.writing:
+                self._commit(batch)
+        except BaseException as error:  # every caller of the batch gets the failure, none hangs
+            for ticket in batch:
+                ticket.error = ticket.error or error
+            self._retainer.forget_plan()
+        finally:
+            with self._gate:
+                heir = self._queue[0] if self._queue else None
+                self._leading = heir is not None
+            if heir is not None:
+                heir.leads = True
+                heir.done.release()
+            for ticket in batch:
+                if not ticket.leads:
+                    ticket.done.release()
+
+    def _take(self) -> list[_Ticket]:
+        """The front of the queue, as much as fits one transaction; at least one ticket."""
+        size = taken = 0
+        limit = self._store.batch_bytes()
+        for ticket in self._queue:
+            size += sum(map(_size, ticket.change))
+            if taken and size > limit:
+                break
+            taken += 1
+        batch, self._queue = self._queue[:taken], self._queue[taken:]
+        return batch
+
+    def close(self) -> None:
+        """Refuse further changes once those under way are done."""
+        with self._gate:
+            self._closed = True
+        with self.writing:
+            pass
+
+    # ---- one transaction -------------------------------------------------------------------
+
+    def _commit(self, batch: Sequence[_Ticket]) -> None:
+        flat = [change for ticket in batch for change in ticket.change]
+        need = sum(map(_size, flat))
+        total = Losses()
+        done = False
+        while not done:  # almost always once; again only if retention alone fills a transaction
+            changes = Changes()
+            with self._store.transaction(need) as tx:
+                self._catch_up()
+                losses = self._retainer.make_room(
+                    tx, self._mirror, changes, lambda: -tx.room_for(need)
+                )
+                total = total + losses
+                done = tx.room_for(need) >= 0
+                if done:
+                    receipts = self._write(tx, changes, flat, total)
+            self._mirror.apply(changes)
+            if not done and not losses:
+                raise BudgetError(f"{need} bytes do not fit the budget; nothing was written")
+        i = 0
+        for ticket in batch:
+            ticket.outcome = receipts[i : i + len(ticket.change)]
+            i += len(ticket.change)
+
+    def resize(self, budget: int) -> None:
+        """Evict down to another budget and adopt it.
+
+        Raises
+        ------
+        BudgetError
+            If what is pinned does not fit; then nothing has changed.
+        """
+        with self.writing:
+            self._refuse_if_pinned(budget)
+            while self._store.excess(budget) > 0:
+                changes = Changes()
+                with self._store.transaction() as tx:
+                    self._catch_up()
+                    self._retainer.make_room(
+                        tx, self._mirror, changes, lambda: self._store.excess(budget)
+                    )
+                self._mirror.apply(changes)
+            self._store.resize(budget)
+            self._retainer.forget_plan()
+
+    def _refuse_if_pinned(self, budget: int) -> None:
+        columns = self._mirror.columns
+        fixed = columns.alive & columns.pinned
+        held = int(columns.cost[fixed].sum()) + sum(len(row.body) for row in self._mirror.tail)
+        over = self._store.excess(budget)
+        droppable = int(columns.cost[columns.alive & ~fixed].sum())
+        if over > 0 and held and over > 0.8 * droppable:
+            raise BudgetError(
+                f"{held} bytes are pinned or not yet sealed and cannot fit a budget of {budget}; "
+                "unpin something or choose a larger one: nothing was changed"
+            )
+
+    def drop_vectors(self, embedder: str) -> None:
+        """Forget every vector that another embedder than this one made."""
+        with self.writing:
+            while self._store.meta("embedder") not in (None, embedder):
+                page = [seq for seq, _ in islice(self._store.vectors(), 256)]
+                with self._store.transaction() as tx:
+                    tx.delete_vectors(page)
+                    if len(page) < 256:
+                        tx.set_meta("embedder", embedder)
+            self._mirror.load()
+
+    def refresh(self) -> None:
+        """Take over what other processes committed, unless this one is committing right now."""
+        if not self.writing.acquire(blocking=False):
+            return
+        try:
+            if self._store.stale():
+                with self._store.exclusive():
+                    self._catch_up()
+        finally:
+            self.writing.release()
+
+    def _catch_up(self) -> None:
+        """Another process wrote since we looked: its commits come first."""
+        if self._store.changed():
+            self._mirror.load()
+            self._retainer.forget_plan()
+
+    def _write(
+        self, tx: Transaction, changes: Changes, flat: Sequence[Change], losses: Losses
+    ) -> list[Outcome | IdempotencyError]:
+        """Store new events and vectors; answer each change."""
+        outcomes, keyed = self._stage(tx, changes, flat)
+        self._seal(tx, changes)
+        receipts = [
+            self._receipt(outcome, losses) if isinstance(outcome, Row) else outcome
+            for outcome in outcomes
+        ]
+        for key, body, i in keyed:
+            receipt = receipts[i]
+            assert isinstance(receipt, Receipt)
+            tx.put_key(key, receipt.seq, body, json.dumps(asdict(receipt)).encode())
+        if keyed:
+            tx.prune_keys(self._mirror.next_seq - _KEYS_KEPT)
+        return receipts
+
+    def _stage(
+        self, tx: Transaction, changes: Changes, flat: Sequence[Change]
+    ) -> tuple[list[Row | Outcome | IdempotencyError], list[tuple[bytes, bytes, int]]]:
+        """Give each new event its place in the stream; look known keys up."""
+        outcomes: list[Row | Outcome | IdempotencyError] = []
+        keyed: list[tuple[bytes, bytes, int]] = []
+        here: dict[bytes, tuple[bytes, int]] = {}
+        seq = self._mirror.next_seq
+        now = round(self._clock(), 3)
+        for change in flat:
+            if isinstance(change, Embedded):
+                kept = self._still_kept(change.codes)
+                tx.put_vectors(kept)
+                tx.set_meta("embedder", change.embedder)
+                changes.vectors.append(kept)
+                outcomes.append(None)
+                continue
+            event = change.event
+            if event.key is not None:
+                key, body = digest(event.key.encode("utf-8", "surrogatepass")), body_digest(change)
+                known = here.get(key)
+                if known is not None:
+                    outcomes.append(
+                        outcomes[known[1]] if known[0] == body else _conflict(event.key)
+                    )
+                    continue
+                stored = tx.key(key)
+                if stored is not None:
+                    same = stored[0] == body
+                    outcomes.append(
+                        Receipt(**json.loads(stored[1])) if same else _conflict(event.key)
+                    )
+                    continue
+                here[key] = (body, len(outcomes))
+                keyed.append((key, body, len(outcomes)))
+            at = now if change.at is None else change.at
+            surprise = self._surprise.observe(change.terms)
+            episode, _ = self._episodes.place(event.scope, at, change.terms)
+            row = to_row(
+                event, change.content, seq=seq, at=at, recorded_at=now, episode=episode,
+                tokens=change.tokens, length=change.length, surprise=surprise, dated=change.dated,
+            )  # fmt: skip
+            seq += 1
+            changes.appended.append((row, change.terms))
+            outcomes.append(row)
+        return outcomes, keyed
+
+    def _still_kept(self, codes: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Vectors of events that have not been lowered out of reach while they were made."""
+        columns = self._mirror.columns
+        rows = [(columns.find(seq), seq, code) for seq, code in codes]
+        return [(s, c) for r, s, c in rows if r is not None and columns.tier[r] < Tier.TRACE]
+
+    def _seal(self, tx: Transaction, changes: Changes) -> None:
+        """Write the new rows: full blocks at once, the rest to the tail."""
+        new = [row for row, _ in changes.appended]
+        if not new:
+            return
+        old = self._mirror.tail
+        blocks, left = cut(old + new)
+        if blocks:
+            if old:
+                tx.clear_tail(blocks[-1][-1].seq)
+            for rows in blocks:
+                put_block(tx, self._mirror, changes, rows)
+            tx.set_meta("next_seq", str(new[-1].seq + 1))
+        for row in left:
+            if row.seq >= new[0].seq:
+                tx.put_tail(row.seq, encode_tail(row))
+        changes.tail = left
+
+    def _receipt(self, row: Row, losses: Losses) -> Receipt:
+        return Receipt(
+            seq=row.seq,
+            recorded_at=row.recorded / 1e6,
+            episode=row.episode,
+            tokens=row.tokens,
+            durable=self._durable,
+            findable=True,
+            demoted=losses.demoted,
+            evicted=losses.evicted,
+        )
+
+
+def body_digest(change: Append) -> bytes:
+    """What makes two events with one key the same: everything the caller gave but the key."""
+    event = change.event
+    labels = json.dumps(
+        [event.speaker, event.role, event.channel, event.kind, event.at, event.scope,
+         dict(event.metadata), event.parents, event.pinned, isinstance(event.content, str)],
+        sort_keys=True,
+    )  # fmt: skip
+    return digest(labels.encode() + b"\0" + change.content)
+
+
+def _conflict(key: str) -> IdempotencyError:
+    return IdempotencyError(
+        f"an idempotency key of {len(key)} characters was used before with another body; "
+        "nothing was written for it: use a new key, or send the same body"
+    )
+
+
+def _size(change: Change) -> int:
+    if isinstance(change, Embedded):
+        return sum(len(code) + 64 for _, code in change.codes)
+    return len(change.content) + _ROW_OVERHEAD

@@ -1,0 +1,153 @@
+"""A memory as lines of JSON and back, and the check that everything in it can be read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import IO, Any
+
+import numpy as np
+
+from holdfast.codec import content_bytes, digest, to_record
+from holdfast.errors import CorruptStoreError, InvalidEventError
+from holdfast.lower import row_terms
+from holdfast.mirror import Mirror
+from holdfast.records import Event, Record, Tier
+from holdfast.stores.base import Store
+
+_FIELDS = frozenset(field.name for field in fields(Event))
+_RECORD_ONLY = frozenset(("seq", "tier", "recorded_at", "size", "digest", "quotes", "terms", "episode"))
+
+
+def export(records: Iterable[Record], out: IO[str]) -> int:
+    """One JSON object a line; bytes as base64. Returns the number of lines."""
+    n = 0
+    for record in records:
+        out.write(json.dumps(to_json(record), ensure_ascii=True) + "\n")
+        n += 1
+    return n
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """A record as plain JSON; fields at their defaults are left out."""
+    event = record.event
+    line: dict[str, Any] = {"seq": record.seq, "tier": record.tier.name.lower()}
+    if isinstance(event.content, bytes):
+        line["content_base64"] = base64.b64encode(event.content).decode()
+    else:
+        line["content"] = event.content
+    for name in ("speaker", "role", "channel", "scope", "key"):
+        if value := getattr(event, name):
+            line[name] = value
+    if event.kind != "message":
+        line["kind"] = event.kind
+    line["at"] = event.at
+    line["recorded_at"] = record.recorded_at
+    if event.metadata:
+        line["metadata"] = dict(event.metadata)
+    if event.parents:
+        line["parents"] = list(event.parents)
+    if event.pinned:
+        line["pinned"] = True
+    line["episode"], line["size"], line["digest"] = record.episode, record.size, record.digest.hex()
+    if record.quotes:
+        line["quotes"] = [[quote.start, quote.end, quote.text] for quote in record.quotes]
+    if record.terms:
+        line["terms"] = list(record.terms)
+    return line
+
+
+def parse(lines: Iterable[str]) -> Iterator[Event]:
+    """Events from lines of JSON. Unknown fields go to the metadata.
+
+    What was exported below the verbatim tier comes back as a note that quotes what is left.
+
+    Raises
+    ------
+    InvalidEventError
+        Naming the line, if one is not an event.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield from_json(json.loads(line))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise InvalidEventError(f"line {number} is not an event: {error}") from None
+
+
+def from_json(line: dict[str, Any]) -> Event:
+    """One event from its JSON form, by the names of `Event`'s fields."""
+    if not isinstance(line, dict):
+        raise ValueError(f"expected an object, found {type(line).__name__}")
+    given = dict(line)
+    if "content_base64" in given:
+        given["content"] = base64.b64decode(given.pop("content_base64"), validate=True)
+    if not given.get("content") and "text" in given:
+        given["content"] = given.pop("text")
+    if not given.get("content") and (kept := _left_of(given)):
+        given["content"] = kept
+        given["metadata"] = {**given.get("metadata", {}), "tier": given["tier"]}
+    metadata = dict(given.get("metadata") or {})
+    for name in given.keys() - _FIELDS - _RECORD_ONLY:
+        metadata[name] = given[name]
+    event = {name: given[name] for name in given.keys() & _FIELDS - {"metadata", "parents"}}
+    if "content" not in event:
+        raise ValueError("it has no 'content' (nor 'text')")
+    return Event(**event, metadata=metadata, parents=tuple(given.get("parents", ())))
+
+
+def _left_of(line: dict[str, Any]) -> str:
+    if quotes := line.get("quotes"):
+        return " … ".join(text for _, _, text in quotes)
+    return " ".join(line.get("terms", ()))
+
+
+def check(mirror: Mirror, store: Store) -> list[str]:
+    """Problems found by reading every event and comparing it with the columns and the index."""
+    problems: list[str] = []
+    seen: set[int] = set()
+    try:
+        for info in store.blocks():
+            data = store.block(info.first)
+            if data is None:
+                continue
+            rows = mirror.codec.decode(data).rows()
+            if (rows[0].seq, rows[-1].seq) != (info.first, info.last):
+                problems.append(f"block {info.first} says it ends at {info.last} but does not")
+            for row in rows:
+                seen.add(row.seq)
+                problems += _check_row(mirror, row)
+        for row in mirror.tail:
+            seen.add(row.seq)
+            problems += _check_row(mirror, row)
+    except CorruptStoreError as error:
+        problems.append(str(error))
+    with mirror.lock:
+        known = set(mirror.columns.seq[mirror.columns.alive].tolist())
+    for seq in sorted(known ^ seen)[:20]:
+        where = "the log but not in RAM" if seq in seen else "RAM but not in the log"
+        problems.append(f"event {seq} is in {where}")
+    return problems
+
+
+def _check_row(mirror: Mirror, row: Any) -> list[str]:
+    try:
+        record = to_record(row)
+    except (ValueError, IndexError) as error:
+        return [f"event {row.seq} cannot be read: {error}"]
+    problems = []
+    if record.tier == Tier.VERBATIM:
+        content = content_bytes(record.event.content)
+        if len(content) != record.size or digest(content) != record.digest:
+            problems.append(f"event {row.seq} is not as long as it was")
+    for quote in record.quotes:
+        if len(content_bytes(quote.text)) != quote.end - quote.start:
+            problems.append(f"event {row.seq} has a quote of the wrong length")
+    at = mirror.columns.find(row.seq)
+    if at is not None:
+        terms = np.unique(np.array(row_terms(row), np.uint32))
+        if len(terms) and mirror.postings.missing(at, terms):
+            problems.append(f"event {row.seq} is not in the index under all of its terms")
+    return problems

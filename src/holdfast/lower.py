@@ -1,0 +1,59 @@
+"""An event's way down the tiers, and the index terms of what is left of it at each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from holdfast.codec import BYTES, Row, content_bytes, to_gist, to_record, to_trace
+from holdfast.derive.gist import gist, key_terms
+from holdfast.derive.terms import terms
+from holdfast.derive.tokens import count_tokens
+from holdfast.records import Tier
+
+
+def text_of(row: Row) -> str:
+    """What can still be read of a row; empty for bytes."""
+    if row.tier == Tier.VERBATIM:
+        if row.flags & BYTES:
+            return ""
+        return row.body[: len(row.body) - row.extra].decode("utf-8", "surrogatepass")
+    return to_record(row).text
+
+
+def index_terms(speaker: str | None, text: str) -> list[int]:
+    """The terms under which an event is found: its speaker's name and its text."""
+    return terms(speaker) + terms(text) if speaker else terms(text)
+
+
+def row_terms(row: Row) -> list[int]:
+    """The index terms of a row at its present tier."""
+    return index_terms(row.who.speaker, text_of(row))
+
+
+def to_tier(row: Row, tier: int) -> tuple[Row, list[int]]:
+    """The row demoted to GIST or TRACE, and its new index terms."""
+    text = text_of(row)
+    if tier == Tier.GIST:
+        spans = [(start, end) for start, end in gist(text)] if text else []
+        kept = " … ".join(text[start:end] for start, end in spans)
+        found = index_terms(row.who.speaker, kept)
+        lowered = to_gist(row, _byte_spans(text, spans), len(found), count_tokens(kept))
+    else:
+        words = key_terms(text) if text else []
+        kept = " ".join(words)
+        found = index_terms(row.who.speaker, kept)
+        lowered = to_trace(row, words, len(found), count_tokens(kept))
+    return lowered, found
+
+
+def _byte_spans(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Character spans as UTF-8 byte spans."""
+    if text.isascii():
+        return list(spans)
+    found, chars, nbytes = [], 0, 0
+    for start, end in spans:
+        begin = nbytes + len(content_bytes(text[chars:start]))
+        nbytes = begin + len(content_bytes(text[start:end]))
+        chars = end
+        found.append((begin, nbytes))
+    return found

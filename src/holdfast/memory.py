@@ -1,0 +1,434 @@
+"""Memory: the one object most people need. It opens the parts and delegates to the paths."""
+
+from __future__ import annotations
+
+
+import os
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, Any, Self
+
+from holdfast import exchange, read, write
+from holdfast.backlog import Backlog
+from holdfast.budget import parse_bytes
+from holdfast.codec import to_record
+from holdfast.commit import Committer
+from holdfast.derive.tokens import count_tokens
+from holdfast.errors import InvalidEventError, NotFoundError
+from holdfast.mirror import Mirror
+from holdfast.models.base import Embedder
+from holdfast.recall.fuse import Weights
+from holdfast.records import (
+    BulkReceipt,
+    Context,
+    Episode,
+    Event,
+    Hit,
+    Kind,
+    Receipt,
+    Record,
+    Tier,
+    Usage,
+)
+from holdfast.registry import resolve
+from holdfast.retain import Retainer
+from holdfast.retention.base import Policy
+from holdfast.stores.sqlite import Durability, SqliteStore
+
+Time = float | datetime | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `Memory.verify` found."""
+
+    ok: bool
+    problems: tuple[str, ...]
+    events: int
+    blocks: int
+
+
+class Memory:
+    """A bounded, durable memory in one file.
+
+    Use `Memory.open`. Every method is safe to call from any thread, and several processes may
+    have the same file open.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "ana.holdfast")
+    >>> with Memory.open(path, budget="1 MiB") as memory:
+    ...     receipt = memory.observe("The spare key is under the blue pot.", speaker="Ana")
+    ...     context = memory.recall("where is the spare key?")
+    >>> [(item.citation, item.text) for item in context.items]
+    [('e1[0:36]', 'The spare key is under the blue pot.')]
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        *,
+        retention: Policy,
+        embedder: Embedder | None,
+        clock: Callable[[], float],
+        counter: Callable[[str], int],
+        weights: Weights,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._count = counter
+        with store.exclusive():
+            self._mirror = Mirror(store, embedder.dimensions if embedder else None)
+        self._committer = Committer(
+            store, self._mirror, Retainer(retention), clock, durable=store.durability == "full"
+        )
+        self._reader = read.Reader(self._mirror, weights, counter, clock)
+        self._backlog: Backlog | None = None
+        if embedder is not None:
+            if store.meta("embedder") not in (None, embedder.name):
+                self._committer.drop_vectors(embedder.name)
+            self._backlog = Backlog(embedder, self._mirror, self._committer)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        budget: int | str | None = None,
+        *,
+        retention: Policy | str = "ladder",
+        embedder: Embedder | str | None = None,
+        durability: Durability = "full",
+        clock: Callable[[], float] = time.time,
+        counter: Callable[[str], int] = count_tokens,
+        weights: Weights | None = None,
+        vfs: str | None = None,
+    ) -> Self:
+        """Open the memory in a file, or make one.
+
+        Parameters
+        ----------
+        path
+            The file. Beside it live ``-wal``, ``-shm`` (while open) and an empty ``-lock``.
+        budget
+            Bytes for everything on disk, as a number or "64 MiB". Required to make a memory; given
+            for one that exists, it is adopted if what is kept fits (`resize` evicts down to it).
+        retention
+            A policy or its name; see `holdfast.registry.RETENTION`.
+        embedder
+            An embedder or its name; None recalls without a model.
+        durability
+            "full" (each receipt survives power loss), "normal", or "off".
+        clock, counter
+            Where the time comes from, and how tokens are counted.
+
+        Raises
+        ------
+        BudgetError
+            If the budget is too small; the message names the smallest that works.
+        NotFoundError
+            If there is no such file and no budget was given.
+        CorruptStoreError, UnsafeFilesystemError, StoreBusyError
+            If the file cannot be used safely.
+        """
+        policy = resolve("retention", retention) if isinstance(retention, str) else retention
+        model = resolve("embedder", embedder) if isinstance(embedder, str) else embedder
+        store = SqliteStore(
+            path, None if budget is None else parse_bytes(budget), durability, vfs=vfs
+        )
+        try:
+            return cls(
+                store,
+                retention=policy,
+                embedder=model,
+                clock=clock,
+                counter=counter,
+                weights=weights or Weights(),
+            )
+        except BaseException:
+            store.close()
+            raise
+
+    # ---- writing ---------------------------------------------------------------------------
+
+    def observe(
+        self,
+        content: str | bytes | Event,
+        *,
+        speaker: str | None = None,
+        role: str | None = None,
+        channel: str | None = None,
+        kind: Kind = "message",
+        at: Time = None,
+        scope: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        parents: tuple[int, ...] = (),
+        pinned: bool = False,
+    ) -> Receipt:
+        """Store one event; it is durable and findable when this returns.
+
+        Takes an `Event`, or its content with the event's other fields as keywords.
+
+        Raises
+        ------
+        InvalidEventError, EventTooLargeError
+            If the event breaks a rule; nothing is stored.
+        IdempotencyError
+            If `key` was used before with another body.
+        BudgetError, StorageFullError, StoreBusyError, StoreError
+            If it could not be stored; nothing is stored, and the memory goes on.
+
+        Notes
+        -----
+        One synced write, shared with all callers that arrive meanwhile. O(1) in the length of the
+        stream.
+        """
+        if isinstance(content, Event):
+            event = content
+        else:
+            event = Event(
+                content, speaker, role, channel, kind, _seconds(at), scope.strip("/"),
+                metadata or {}, key, parents, pinned,
+            )  # fmt: skip
+        receipt = write.observe(
+            self._committer, event, self._count, self._store.largest_event()
+        )
+        self._changed()
+        return receipt
+
+    def observe_many(
+        self,
+        events: Iterable[Event | str | bytes],
+        progress: Callable[[int], None] | None = None,
+    ) -> BulkReceipt:
+        """Store many events, a batch to a synced write; `progress` is told how many are in.
+
+        Stops at the first event that breaks a rule: batches before it are stored, its own is not.
+        """
+        try:
+            return write.observe_many(
+                self._committer,
+                write.to_events(events),
+                self._count,
+                self._store.largest_event(),
+                self._store.batch_bytes(),
+                progress,
+            )
+        finally:
+            self._changed()
+
+    # ---- reading ---------------------------------------------------------------------------
+
+    def recall(
+        self,
+        query: str,
+        *,
+        tokens: int = 1000,
+        scope: str = "",
+        since: Time = None,
+        until: Time = None,
+        before: int | None = None,
+        limit: int = 50,
+        explain: bool = False,
+    ) -> Context:
+        """What the memory can say about a query, within `tokens`, every line cited.
+
+        An empty context means that nothing matched, never that something broke.
+
+        Parameters
+        ----------
+        query
+            A question or some words, in any language.
+        tokens
+            Bound on the context's text, envelope included, as `counter` counts.
+        scope, since, until, before
+            See only events inside a scope, of a span of time, or before a sequence number.
+        limit
+            At most so many matches; neighbours come on top.
+        explain
+            Give each item the parts of its score.
+        """
+        filters = self._filters(scope, since, until, before)
+        self._refresh()
+        return self._run(read.recall(self._reader, query, filters, tokens, limit, explain))
+
+    def rank(
+        self,
+        query: str,
+        *,
+        limit: int = 50,
+        scope: str = "",
+        since: Time = None,
+        until: Time = None,
+        before: int | None = None,
+    ) -> list[Hit]:
+        """The best events for a query, best first, before any packing."""
+        filters = self._filters(scope, since, until, before)
+        self._refresh()
+        return self._run(read.rank(self._reader, query, filters, limit))
+
+    def why_not(
+        self,
+        seq: int,
+        query: str,
+        *,
+        tokens: int = 1000,
+        scope: str = "",
+        since: Time = None,
+        until: Time = None,
+        before: int | None = None,
+    ) -> str:
+        """Why an event does not come back for a query, in one sentence."""
+        filters = self._filters(scope, since, until, before)
+        self._refresh()
+        return self._run(read.why_not(self._reader, seq, query, filters, tokens))
+
+    def get(self, seq: int) -> Record:
+        """One event, at the tier it is kept. Raises `NotFoundError` if it is not (any more)."""
+        self._refresh()
+        row = self._mirror.row(seq)
+        if row is None:
+            raise NotFoundError(f"event {seq} is not in this memory; it was evicted or never was")
+        return to_record(row)
+
+    def log(self, after: int = 0, scope: str = "") -> Iterator[Record]:
+        """Every kept event with a sequence number over `after`, oldest first."""
+        self._refresh()
+        wanted = read.Filters(scope).scope.strip("/")
+        for row in self._mirror.rows(after):
+            record = to_record(row)
+            where = record.event.scope
+            if not wanted or where == wanted or where.startswith(wanted + "/"):
+                yield record
+
+    def episodes(self) -> Iterator[Episode]:
+        """The runs of events in one scope, in order of their first event."""
+        self._refresh()
+        with self._mirror.lock:
+            yield from self._mirror.columns.episodes()
+
+    def __len__(self) -> int:
+        """Events still held, at whatever tier."""
+        self._refresh()
+        return len(self._mirror.columns)
+
+    # ---- the whole -------------------------------------------------------------------------
+
+    def usage(self) -> Usage:
+        """Where the bytes are, and how many events are kept at which tier."""
+        self._refresh()
+        held = self._store.usage()
+        with self._mirror.lock:
+            columns = self._mirror.columns
+            counts = {tier.name.lower(): 0 for tier in Tier}
+            for tier in Tier:
+                counts[tier.name.lower()] = int(((columns.tier == tier) & columns.alive).sum())
+            counts["evicted"] = self._mirror.next_seq - 1 - len(columns)
+            episodes = columns.episode_count
+        return Usage(
+            budget=self._store.budget,
+            disk=held.disk,
+            database=held.database,
+            wal=held.wal,
+            shm=held.shm,
+            free=held.free,
+            log=held.log,
+            index=held.index,
+            vectors=held.vectors,
+            ledger=held.ledger,
+            events=counts,
+            episodes=episodes,
+        )
+
+    def resize(self, budget: int | str) -> None:
+        """Adopt another budget, evicting down to it first; all or nothing of the new budget.
+
+        Raises
+        ------
+        BudgetError
+            If pinned events, or the file's own structures, do not fit the new budget.
+        """
+        self._committer.resize(parse_bytes(budget))
+
+    def verify(self) -> Verification:
+        """Read everything there is and check it: pages, checksums, columns and index."""
+        problems = self._store.check()
+        found = exchange.check(self._mirror, self._store)
+        return Verification(
+            not problems and not found, (*problems, *found),
+            len(self._mirror.columns), len(self._mirror.firsts),
+        )  # fmt: skip
+
+    def export(self, out: IO[str]) -> int:
+        """Write every kept event as one JSON object a line; returns how many."""
+        return exchange.export(self.log(), out)
+
+    def import_(self, lines: Iterable[str], progress: Callable[[int], None] | None = None) -> int:
+        """Observe every event of an export; a bad line is named and nothing is stored.
+
+        Raises `InvalidEventError` for a line that is not an event.
+        """
+        events = list(exchange.parse(lines))
+        return self.observe_many(events, progress).events
+
+    def settle(self, timeout_s: float = 60.0) -> bool:
+        """Wait until every event has its vector; whether that was reached in time."""
+        return self._backlog.settle(timeout_s) if self._backlog else True
+
+    def close(self) -> None:
+        """Finish what is under way and close the file. Closing twice is fine."""
+        if self._backlog is not None:
+            self._backlog.close()
+        self._committer.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- inside ----------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Take over what other processes wrote, unless this one is writing at this moment."""
+        self._committer.refresh()
+
+    def _changed(self) -> None:
+        if self._backlog is not None:
+            self._backlog.wake()
+
+    def _run(self, path: Any) -> Any:
+        """Drive a read path, answering what it asks of a model."""
+        try:
+            wish = next(path)
+            while True:
+                wish = path.send(self._embed(wish))
+        except StopIteration as end:
+            return end.value
+
+    def _embed(self, wish: read.Embed) -> read.Embedding:
+        return self._backlog.ask(wish.text) if self._backlog else read.Embedding(None)
+
+    @staticmethod
+    def _filters(scope: str, since: Time, until: Time, before: int | None) -> read.Filters:
+        return read.Filters(scope.strip("/"), _seconds(since), _seconds(until), before)
+
+
+def _seconds(when: Time) -> float | None:
+    """POSIX seconds from a number, a datetime or an ISO 8601 text; naive times are UTC."""
+    if when is None or isinstance(when, int | float):
+        return when
+    try:
+        parsed = datetime.fromisoformat(when) if isinstance(when, str) else when
+    except ValueError:
+        raise InvalidEventError(
+            f"{when!r} is not a time; write it like 2026-03-01T09:30:00+01:00"
+        ) from None
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=UTC)
+    return parsed.timestamp()

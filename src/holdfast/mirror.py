@@ -1,0 +1,286 @@
+"""The log as it is in RAM: columns and an index over everything the store holds.
+
+The store is the truth; a mirror can always be rebuilt from it, and `load` does just that. Changes
+reach a mirror only after the transaction that made them has committed, so a reader never sees
+what is not durable.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from holdfast.codec import Block, BlockCodec, Row, decode_tail, to_record
+from holdfast.errors import CorruptStoreError
+from holdfast.lower import row_terms
+from holdfast.recall.codes import Codes, from_bytes
+from holdfast.recall.columns import Columns
+from holdfast.recall.postings import Postings
+from holdfast.recall.vectors import Vectors
+from holdfast.records import Tier
+from holdfast.stores.base import Store
+
+_CACHED_BLOCKS = 384
+_HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
+_TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
+_VECTOR_COST = 24  # bytes of a stored vector beside its codes
+_START_RATIO = 0.5  # compressed bytes per body byte, until blocks tell
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEntry:
+    """Where a run of events lies, and what it weighs."""
+
+    first: int
+    last: int
+    nbytes: int  # compressed
+    raw: int  # bodies, uncompressed
+    rows: int
+
+
+@dataclass
+class Changes:
+    """What one transaction does, laid over the mirror until it has committed."""
+
+    appended: list[tuple[Row, Sequence[int]]] = field(default_factory=list)  # row, index terms
+    lowered: list[tuple[Row, Sequence[int]]] = field(default_factory=list)
+    evicted: list[int] = field(default_factory=list)  # sequence numbers
+    blocks: dict[int, tuple[BlockEntry, list[Row]] | None] = field(default_factory=dict)
+    tail: list[Row] | None = None
+    vectors: list[Sequence[tuple[int, bytes]]] = field(default_factory=list)
+    dictionary: bytes | None = None
+
+
+class Mirror:
+    """Everything recall and retention look at, rebuilt from a store and kept beside it.
+
+    `lock` guards all of it: held briefly by the writer when it applies changes, and by readers
+    while they score.
+    """
+
+    def __init__(self, store: Store, dimensions: int | None) -> None:
+        self.lock = threading.RLock()
+        self._store = store
+        self._dimensions = dimensions
+        self.load()
+
+    # ---- building --------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Rebuild everything from the store."""
+        with self.lock:
+            self.columns = Columns()
+            self.postings = Postings()
+            self.vectors = Vectors(self._dimensions) if self._dimensions else None
+            self.blocks: dict[int, BlockEntry] = {}
+            self.firsts: list[int] = []
+            self.tail: list[Row] = []
+            self._cache: OrderedDict[int, Block] = OrderedDict()
+            self.generation = 0
+            self._raw = self._packed = self._blocked = 0
+            self.codec = BlockCodec(self._store.dictionaries())
+            self.next_seq = int(self._store.meta("next_seq") or 1)
+            self._load_blocks()
+            self._load_tail(after=0)
+            self._load_vectors()
+
+    def _load_blocks(self) -> None:
+        for info in self._store.blocks():
+            data = self._store.block(info.first)
+            if data is None:
+                continue  # another process merged it away between the two reads
+            block = self.codec.decode(data)
+            rows = block.rows()
+            self._note_block(
+                BlockEntry(info.first, info.last, len(data), raw_size(rows), len(rows))
+            )
+            for row in rows:
+                self._append(row, row_terms(row))
+            self.next_seq = max(self.next_seq, info.last + 1)
+
+    def _load_tail(self, after: int) -> None:
+        for seq, data in self._store.tail(after):
+            row = decode_tail(data)
+            self.tail.append(row)
+            self._append(row, row_terms(row))
+            self.next_seq = max(self.next_seq, seq + 1)
+
+    def _load_vectors(self) -> None:
+        if self.vectors is None:
+            return
+        self._add_vectors(self._store.vectors())
+
+    def _add_vectors(self, codes: Iterable[tuple[int, bytes]]) -> None:
+        if self.vectors is None:
+            return
+        for seq, code in codes:
+            row = self.columns.find(seq)
+            if row is not None:
+                self.vectors.add_codes([row], *_one(code))
+
+    # ---- applying --------------------------------------------------------------------------
+
+    def apply(self, changes: Changes) -> None:
+        """Take over what a transaction has committed."""
+        with self.lock:
+            for first, block in changes.blocks.items():
+                if first in self.blocks:
+                    self._forget_block(first)
+                if block is not None:
+                    self._note_block(block[0])
+            if changes.dictionary is not None:
+                self.codec = BlockCodec(self._store.dictionaries())
+            for row, terms in changes.appended:
+                self._append(row, terms)
+                self.next_seq = row.seq + 1
+            for row, terms in changes.lowered:
+                self._lower(row, terms)
+            for seq in changes.evicted:
+                self._evict(seq)
+            for codes in changes.vectors:
+                self._add_vectors(codes)
+            if changes.tail is not None:
+                self.tail = changes.tail
+            if changes.lowered or changes.evicted:
+                self.generation += 1
+            if self.columns.dead > max(1024, len(self.columns) // 4):
+                self._compact()
+
+    def _append(self, row: Row, terms: Sequence[int]) -> None:
+        at = self.columns.append(row, self.cost(row))
+        self.postings.add(at, terms, row.length)
+
+    def _lower(self, row: Row, terms: Sequence[int]) -> None:
+        at = self.columns.find(row.seq)
+        if at is None:
+            return  # evicted later in the same transaction
+        self.columns.change(at, row.tier, self.cost(row), row.length, row.tokens)
+        self.postings.add(at, terms, row.length)
+        if self.vectors is not None and row.tier >= Tier.TRACE:
+            self.vectors.remove([at])
+
+    def _evict(self, seq: int) -> None:
+        at = self.columns.find(seq)
+        if at is None:
+            return
+        self.columns.remove(at)
+        self.postings.remove([at])
+        if self.vectors is not None:
+            self.vectors.remove([at])
+
+    def _compact(self) -> None:
+        moved = self.columns.compact()
+        self.postings.rekey(moved)
+        if self.vectors is not None:
+            self.vectors.rekey(moved)
+
+    def _note_block(self, entry: BlockEntry) -> None:
+        self.blocks[entry.first] = entry
+        if not self.firsts or entry.first > self.firsts[-1]:
+            self.firsts.append(entry.first)
+        else:
+            self.firsts.insert(bisect_right(self.firsts, entry.first), entry.first)
+        self._raw += entry.raw
+        self._packed += entry.nbytes
+        self._blocked += entry.rows
+        self._cache.pop(entry.first, None)
+
+    def _forget_block(self, first: int) -> None:
+        entry = self.blocks.pop(first)
+        del self.firsts[bisect_right(self.firsts, first) - 1]
+        self._raw -= entry.raw
+        self._packed -= entry.nbytes
+        self._blocked -= entry.rows
+        self._cache.pop(first, None)
+
+    # ---- reading ---------------------------------------------------------------------------
+
+    @property
+    def ratio(self) -> float:
+        """Compressed bytes per body byte so far."""
+        if self._raw < 16384:
+            return _START_RATIO
+        return max(0.05, (self._packed - _HEAD_COST * self._blocked) / self._raw)
+
+    def cost(self, row: Row) -> float:
+        """Bytes on disk that one event stands for, its index share included."""
+        vector = self._dimensions + _VECTOR_COST if self._dimensions and row.tier < Tier.TRACE else 0
+        return self.ratio * len(row.body) + _HEAD_COST + _TERM_COST * row.length + vector
+
+    def block_of(self, seq: int) -> int | None:
+        """The first event of the block that spans `seq`, if one does."""
+        i = bisect_right(self.firsts, seq) - 1
+        if i < 0 or seq > self.blocks[self.firsts[i]].last:
+            return None
+        return self.firsts[i]
+
+    def read_block(self, first: int) -> Block | None:
+        """A decoded block, from a bounded cache or the store; None if it is gone by now."""
+        with self.lock:
+            block = self._cache.get(first)
+            if block is not None:
+                self._cache.move_to_end(first)
+                return block
+            generation = self.generation
+        data = self._store.block(first)
+        if data is None:
+            return None
+        block = self.codec.decode(data)
+        with self.lock:
+            if generation == self.generation:
+                self._cache[first] = block
+                while len(self._cache) > _CACHED_BLOCKS:
+                    self._cache.popitem(last=False)
+        return block
+
+    def row(self, seq: int) -> Row | None:
+        """One kept event, read from the log; None if it is not kept (any more)."""
+        with self.lock:
+            if self.tail and seq >= self.tail[0].seq:
+                found = [row for row in self.tail if row.seq == seq]
+                return found[0] if found else None
+            first = self.block_of(seq)
+        if first is None:
+            return None
+        block = self.read_block(first)
+        i = block.find(seq) if block is not None else None
+        return block.row(i) if block is not None and i is not None else None
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """Every kept event with ``seq > after``, oldest first, a block at a time."""
+        while True:
+            with self.lock:
+                i = max(0, bisect_right(self.firsts, after) - 1)
+                pending = [f for f in self.firsts[i : i + 2] if self.blocks[f].last > after]
+                tail = [row for row in self.tail if row.seq > after]
+            if not pending:
+                yield from tail
+                return
+            block = self.read_block(pending[0])
+            last = self.blocks[pending[0]].last if pending[0] in self.blocks else None
+            if block is None or last is None:
+                continue
+            yield from (row for row in block.rows() if row.seq > after)
+            after = last
+
+
+def _one(code: bytes) -> tuple[Codes, list[float]]:
+    """A stored vector as a batch of one."""
+    values, scale = from_bytes(code)
+    return values[None, :], [scale]
+
+
+def raw_size(rows: Sequence[Row]) -> int:
+    """Bytes of the bodies, the measure by which blocks are cut."""
+    return sum(len(row.body) for row in rows)
+
+
+def check_row(row: Row) -> None:
+    """Raise `CorruptStoreError` if a row does not decode to a record."""
+    try:
+        to_record(row)
+    except (ValueError, IndexError) as error:
+        raise CorruptStoreError(f"event {row.seq} cannot be read: {error}") from None

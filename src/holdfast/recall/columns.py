@@ -1,0 +1,244 @@
+"""What the engine knows of every kept event without touching the disk: one array per fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.codec import DATED, PINNED, Row, Who
+from holdfast.derive.terms import words
+from holdfast.records import Episode, Scope
+
+Rows = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_FIELDS = np.dtype(
+    [
+        ("seq", np.int64),
+        ("at", np.float64),
+        ("cost", np.float32),  # bytes on disk, index share included
+        ("surprise", np.float32),
+        ("uses", np.float32),
+        ("size", np.uint32),  # bytes of the original content
+        ("tokens", np.uint32),
+        ("length", np.uint32),  # index terms
+        ("episode", np.int32),
+        ("who", np.int32),  # index into `Columns.whos`
+        ("before", np.int32),  # row of the previous event of the same scope, -1 if none
+        ("after", np.int32),  # row of the next one
+        ("tier", np.uint8),
+        ("flags", np.uint8),
+    ]
+)
+
+
+class Columns:
+    """Growable columns over the kept events, oldest first. A row is a place in them.
+
+    Rows are stable until `compact`. Evicted events leave a hole (`alive` False) until then.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.dead = 0
+        self._data = {name: np.zeros(1024, _FIELDS[name]) for name in _FIELDS.names or ()}
+        self._alive = np.zeros(1024, np.bool_)
+        self.whos: list[Who] = []
+        self._who_of: dict[Who, int] = {}
+        self._last_of: dict[str, int] = {}  # scope -> newest row
+        self._speaking: dict[str, list[int]] = {}  # word of a speaker's name -> whos
+        self._episodes: dict[int, list[int]] = {}  # episode -> [events, terms]
+        self.total_length = 0
+
+    def __getattr__(self, name: str) -> npt.NDArray[Any]:
+        try:
+            return self.__dict__["_data"][name][: self.n]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def alive(self) -> Bools:
+        return self._alive[: self.n]
+
+    def __len__(self) -> int:
+        return self.n - self.dead
+
+    def append(self, row: Row, cost: float) -> int:
+        """Add one event; returns its row."""
+        at = self.n
+        if at == len(self._alive):
+            self._grow()
+        data = self._data
+        scope = row.who.scope
+        before = self._last_of.get(scope, -1)
+        who = self._who_of.get(row.who)
+        if who is None:
+            who = self._add_who(row.who)
+        data["seq"][at] = row.seq
+        data["at"][at] = row.at / 1e6
+        data["cost"][at] = cost
+        data["surprise"][at] = row.surprise
+        data["uses"][at] = 0.0
+        data["size"][at] = row.size
+        data["tokens"][at] = row.tokens
+        data["length"][at] = row.length
+        data["episode"][at] = row.episode
+        data["who"][at] = who
+        data["before"][at] = before
+        data["after"][at] = -1
+        data["tier"][at] = row.tier
+        data["flags"][at] = row.flags
+        if before >= 0:
+            data["after"][before] = at
+        self._last_of[scope] = at
+        self._alive[at] = True
+        self._weigh(row.episode, 1, row.length)
+        self.n = at + 1
+        return at
+
+    def _add_who(self, who: Who) -> int:
+        at = self._who_of[who] = len(self.whos)
+        self.whos.append(who)
+        for word in words(who.speaker or ""):
+            self._speaking.setdefault(word, []).append(at)
+        return at
+
+    def _weigh(self, episode: int, events: int, terms: int) -> None:
+        self.total_length += terms
+        size = self._episodes.setdefault(episode, [0, 0])
+        size[0] += events
+        size[1] += terms
+        if not size[0]:
+            del self._episodes[episode]
+
+    def _grow(self) -> None:
+        extra = max(1024, self.n // 4)
+        for name, column in self._data.items():
+            self._data[name] = np.concatenate([column, np.zeros(extra, column.dtype)])
+        self._alive = np.concatenate([self._alive, np.zeros(extra, np.bool_)])
+
+    def find(self, seq: int) -> int | None:
+        """The row of an event, None if it is not kept."""
+        row = int(np.searchsorted(self.seq, seq))
+        return row if row < self.n and self.seq[row] == seq and self._alive[row] else None
+
+    def find_all(self, seqs: Rows) -> Rows:
+        """The rows of events that are known to be kept."""
+        return np.searchsorted(self.seq, seqs)
+
+    def change(self, row: int, tier: int, cost: float, length: int, tokens: int) -> None:
+        """An event went down a tier."""
+        self._weigh(int(self._data["episode"][row]), 0, length - int(self._data["length"][row]))
+        self._data["tier"][row] = tier
+        self._data["cost"][row] = cost
+        self._data["length"][row] = length
+        self._data["tokens"][row] = tokens
+
+    def remove(self, row: int) -> None:
+        """An event was evicted: neighbours close the gap."""
+        before, after = int(self._data["before"][row]), int(self._data["after"][row])
+        if before >= 0:
+            self._data["after"][before] = after
+        if after >= 0:
+            self._data["before"][after] = before
+        else:
+            scope = self.whos[int(self._data["who"][row])].scope
+            if before >= 0:
+                self._last_of[scope] = before
+            else:
+                self._last_of.pop(scope, None)
+        self._alive[row] = False
+        self._weigh(int(self._data["episode"][row]), -1, -int(self._data["length"][row]))
+        self.dead += 1
+
+    def compact(self) -> Rows:
+        """Close the holes; returns the new row of each old one, -1 for the gone."""
+        alive = self.alive
+        moved = np.full(self.n, -1, np.int64)
+        moved[alive] = np.arange(len(self))
+        for name, column in self._data.items():
+            kept = column[: self.n][alive]
+            if name in ("before", "after"):
+                kept = np.where(kept >= 0, moved[kept], -1).astype(column.dtype)
+            self._data[name] = kept
+        who = self._data["who"]
+        used = np.unique(who)
+        kept_whos = [self.whos[i] for i in used]
+        self.whos, self._who_of, self._speaking = [], {}, {}
+        for label in kept_whos:
+            self._add_who(label)
+        self._data["who"] = np.searchsorted(used, who).astype(np.int32)
+        self._last_of = {scope: int(moved[row]) for scope, row in self._last_of.items()}
+        self.n, self.dead = len(who), 0
+        self._alive = np.ones(self.n, np.bool_)
+        return moved
+
+    def visible(
+        self, scope: str, since: float | None, until: float | None, before: int | None
+    ) -> Bools | None:
+        """Which rows a filtered query may see, (n,); None if it may see all of them."""
+        seen = self.alive if self.dead else None
+        inside = Scope(scope)
+        if inside.path:
+            covered = np.array([inside.covers(who.scope) for who in self.whos], np.bool_)
+            seen = _both(seen, covered[self.who])
+        if since is not None:
+            seen = _both(seen, self.at >= since)
+        if until is not None:
+            seen = _both(seen, self.at < until)
+        if before is not None and self.n and before <= int(self.seq[-1]):
+            seen = _both(seen, self.seq < before)
+        return seen
+
+    def spoken_by(self, named: frozenset[str]) -> npt.NDArray[np.float64] | None:
+        """1 for each of `whos` whose speaker's name has one of these words; None if none has."""
+        found = [who for word in named for who in self._speaking.get(word, ())]
+        if not found:
+            return None
+        said = np.zeros(len(self.whos))
+        said[found] = 1.0
+        return said
+
+    def episodes(self) -> Iterator[Episode]:
+        """The kept runs of events in one scope, in order of their first event."""
+        rows = np.flatnonzero(self.alive)
+        order = rows[np.argsort(self.episode[rows], kind="stable")]
+        held = self.episode[order]
+        starts = np.flatnonzero(np.diff(held, prepend=-1))
+        ends = np.append(starts[1:], len(order)) if len(starts) else starts
+        found = [
+            Episode(
+                id=int(held[a]),
+                scope=self.whos[int(self.who[order[a]])].scope,
+                first=int(self.seq[order[a]]),
+                last=int(self.seq[order[b - 1]]),
+                started_at=float(self.at[order[a]]),
+                ended_at=float(self.at[order[b - 1]]),
+                events=int(b - a),
+            )
+            for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+        yield from sorted(found, key=lambda episode: episode.first)
+
+    @property
+    def episode_count(self) -> int:
+        return len(self._episodes)
+
+    def episode_sizes(self, episodes: Rows) -> npt.NDArray[np.float64]:
+        """Events and index terms of each episode, (n, 2)."""
+        return np.array([self._episodes[e] for e in episodes.tolist()], np.float64).reshape(-1, 2)
+
+    @property
+    def pinned(self) -> Bools:
+        return (self.flags & PINNED) > 0
+
+    @property
+    def dated(self) -> Bools:
+        return (self.flags & DATED) > 0
+
+
+def _both(left: Bools | None, right: Bools) -> Bools:
+    return right if left is None else left & right

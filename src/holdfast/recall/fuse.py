@@ -1,0 +1,186 @@
+"""One fused, explained score for every candidate.
+
+The score is a sum of a few monotone parts, each with one weight:
+
+=============  ==============================================================================
+bm25           z-score of BM25 over the visible events
+episode        z-score of BM25 over their episodes
+coverage       share of the query's idf mass that the event holds
+neighbourhood  the same over the event and its neighbours in its scope (two before, one after),
+               counted less the longer the event is: long turns stand on their own
+speaker        the query names the event's speaker
+when           the query asks for a time and the event mentions one
+moment         the event happened in a span of time the query names
+dense          z-score of the cosine to the query's vector, where there is an embedder
+=============  ==============================================================================
+
+Candidates are the events with the best BM25 (and the best cosine), and their neighbours. BM25
+itself is exact over every visible event; the other parts are computed for candidates only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.mirror import Mirror
+from holdfast.recall.columns import Bools, Rows
+from holdfast.recall.postings import Match
+from holdfast.recall.query import Query
+from holdfast.records import Hit
+
+Floats = npt.NDArray[np.float64]
+
+SHORTLIST = 1024  # candidates by BM25, and again by cosine
+_AROUND = 256  # the best candidates whose neighbours are candidates too
+_EPISODE_K1, _EPISODE_B = 1.2, 0.75
+_EMPTY: Rows = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each part counts, and the length in terms at which a neighbourhood counts half."""
+
+    bm25: float = 0.24
+    episode: float = 0.57
+    coverage: float = 1.84
+    neighbourhood: float = 3.53
+    half_length: float = 25.0
+    speaker: float = 2.08
+    when: float = 1.56
+    moment: float = 1.0
+    dense: float = 0.9
+
+
+def score(
+    mirror: Mirror,
+    query: Query,
+    vector: npt.NDArray[np.float32] | None,
+    visible: Bools | None,
+    limit: int,
+    weights: Weights,
+) -> list[Hit]:
+    """The best `limit` visible events, best first; ties go to the newer one."""
+    columns = mirror.columns
+    match = mirror.postings.match(query.terms, SHORTLIST, allowed=visible)
+    rows = _candidates(mirror, match, vector, visible)
+    if not len(rows):
+        return []
+    parts: dict[str, Floats] = {
+        "bm25": weights.bm25 * _z(match.score_of(rows), match.mean, match.std)
+    }
+    bits = match.bits(rows)
+    parts["episode"] = weights.episode * _episodes(mirror, match, rows, bits)
+    parts["coverage"] = weights.coverage * _mass(bits, match.idf)
+    around = bits | _neighbour_bits(mirror, match, rows)
+    gate = 1.0 / (1.0 + columns.length[rows] / weights.half_length)
+    parts["neighbourhood"] = weights.neighbourhood * gate * _mass(around, match.idf)
+    named = columns.spoken_by(query.words)
+    if named is not None:
+        parts["speaker"] = weights.speaker * named[columns.who[rows]]
+    if query.asks_when:
+        parts["when"] = weights.when * columns.dated[rows].astype(np.float64)
+    if query.moments:
+        parts["moment"] = weights.moment * _in_moments(columns.at[rows], query)
+    if vector is not None and mirror.vectors is not None:
+        parts["dense"] = weights.dense * _dense(mirror, vector, rows, visible)
+    total = sum(parts.values(), np.zeros(len(rows)))
+    order = np.lexsort((-rows, -total))[:limit]
+    names = list(parts)
+    table = np.column_stack([parts[name][order] for name in names]).tolist()
+    return [
+        Hit(seq, value, dict(zip(names, line, strict=True)))
+        for seq, value, line in zip(
+            columns.seq[rows[order]].tolist(), total[order].tolist(), table, strict=True
+        )
+    ]
+
+
+def _candidates(
+    mirror: Mirror, match: Match, vector: npt.NDArray[np.float32] | None, visible: Bools | None
+) -> Rows:
+    """Rows worth a closer look, unique, ascending."""
+    columns = mirror.columns
+    best = match.rows[:_AROUND]
+    near = np.concatenate([columns.before[best], columns.after[best]]).astype(np.int64)
+    near = near[near >= 0]
+    if visible is not None and len(near):
+        near = near[visible[near]]
+    found = [match.rows, near]
+    if vector is not None and mirror.vectors is not None:
+        found.append(mirror.vectors.search(vector, SHORTLIST, allowed=visible)[0])
+    return np.unique(np.concatenate(found))
+
+
+def _z(values: npt.NDArray[np.float32], mean: float, std: float) -> Floats:
+    return (values.astype(np.float64) - mean) / std if std > 0 else np.zeros(len(values))
+
+
+def _mass(bits: npt.NDArray[np.uint64], idf: Floats) -> Floats:
+    """Share of the query's idf mass whose terms are set in `bits`, (n,)."""
+    total = float(idf[:64].sum())
+    if total <= 0:
+        return np.zeros(len(bits))
+    return _spread(bits, len(idf)) @ idf[:64] / total
+
+
+def _spread(bits: npt.NDArray[np.uint64], n_terms: int) -> Floats:
+    """Bits as a matrix, (n, terms)."""
+    shifts = np.arange(min(n_terms, 64), dtype=np.uint64)
+    return ((bits[:, None] >> shifts) & np.uint64(1)).astype(np.float64)
+
+
+def _neighbour_bits(mirror: Mirror, match: Match, rows: Rows) -> npt.NDArray[np.uint64]:
+    """Query terms held by the two events before and the one after, in the same scope."""
+    before, after = mirror.columns.before, mirror.columns.after
+    first = before[rows]
+    second = np.where(first >= 0, before[first], -1)
+    found = np.zeros(len(rows), np.uint64)
+    for near in (first, second, after[rows]):
+        there = near >= 0
+        found[there] |= match.bits(near[there].astype(np.int64))
+    return found
+
+
+def _episodes(
+    mirror: Mirror, match: Match, rows: Rows, bits: npt.NDArray[np.uint64]
+) -> Floats:
+    """z-score of each candidate's episode: BM25 where a term's frequency counts events."""
+    columns = mirror.columns
+    held = columns.episode[rows]
+    episodes, inverse = np.unique(held, return_inverse=True)
+    n_all = columns.episode_count
+    frequency = np.zeros((len(episodes), min(len(match.idf), 64)))
+    np.add.at(frequency, inverse, _spread(bits, len(match.idf)))
+    sizes = columns.episode_sizes(episodes)  # (episodes, 2): events, terms
+    mean_terms = max(1.0, columns.total_length / max(1, n_all))
+    df = (frequency > 0).sum(axis=0)
+    idf = np.log1p((n_all - df + 0.5) / (df + 0.5))
+    norm = _EPISODE_K1 * (1 - _EPISODE_B + _EPISODE_B * sizes[:, 1] / mean_terms)
+    scores = (frequency * (_EPISODE_K1 + 1) / (frequency + norm[:, None])) @ idf
+    n = max(1, len(columns))
+    mean = float(scores @ sizes[:, 0]) / n
+    variance = float(scores**2 @ sizes[:, 0]) / n - mean**2
+    z = (scores - mean) / np.sqrt(variance) if variance > 0 else np.zeros(len(scores))
+    return z[inverse]
+
+
+def _in_moments(at: Floats, query: Query) -> Floats:
+    inside = np.zeros(len(at), np.bool_)
+    for moment in query.moments:
+        inside |= (at >= moment.start) & (at < moment.end)
+    return inside.astype(np.float64)
+
+
+def _dense(
+    mirror: Mirror, vector: npt.NDArray[np.float32], rows: Rows, visible: Bools | None
+) -> Floats:
+    assert mirror.vectors is not None
+    cosine = mirror.vectors.cosine_of(vector, rows).astype(np.float64)
+    known = np.isfinite(cosine)
+    if known.sum() < 2:
+        return np.zeros(len(rows))
+    mean, std = float(cosine[known].mean()), float(cosine[known].std())
+    return np.where(known, (cosine - mean) / std if std > 0 else 0.0, 0.0)

@@ -1,0 +1,222 @@
+"""Exact BM25 over parts of an index: accumulate, cut off, sort the few that are left.
+
+One float64 per document carries both its score and which query terms it holds. Every posting adds
+an integer, ``impact x weight x 2**16 + 2**t`` for term ``t``: the low 16 bits become the mask and
+the upper 37 the score. Sums of integers below 2**53 are exact in any order, so equal contents give
+equal scores however the parts were cut. Longer queries use one such column per 16 terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.errors import SnapshotExpiredError
+from holdfast.recall.parts import TOP_IMPACT, Part, Run, Saturation, Tail, Terms, passing
+from holdfast.recall.segments import Bools
+
+_GROUP = 16  # terms whose mask shares one float64
+_MASK = float(1 << _GROUP)
+_ROOM = (1 << 53 - _GROUP - 16) - 1  # what the integer weights of a query may add up to
+_TOGETHER = 4096  # postings up to which one scatter for all terms beats one for each
+
+ABSENT = 0xFFFF_FFFF  # a row that holds no live document
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+Place = npt.NDArray[np.uint32]  # by row: handle of its part << 16 | place in the part
+_Found = tuple[int, Part | Tail, list[Run]]  # first slot, the part, its postings for the query
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """What a query found.
+
+    `rows` (m,) int64, best first, ties to the newer row; `scores` (m,) float32; `idf` (terms,) of
+    the query, before weights; `mean` and `std` of the score over all `n` documents that pass the
+    filter, zeros included. `bits` and `score_of` answer until the index changes.
+    """
+
+    rows: Rows
+    scores: npt.NDArray[np.float32]
+    idf: Floats
+    mean: float
+    std: float
+    n: int
+    _sums: Floats = field(repr=False)  # (groups, documents)
+    _unit: float = field(repr=False)
+    _bases: Rows = field(repr=False)  # by handle: where a part begins in `_sums`, -1 if nowhere
+    _places: Callable[[], Place] = field(repr=False)
+
+    def score_of(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Scores of any rows, (n,); 0 for those absent or outside the filter, -1 included.
+
+        Raises
+        ------
+        SnapshotExpiredError
+            If the index has changed since the match.
+        """
+        slots, there = self._slots(rows)
+        sums = np.floor(self._sums[:, slots] / _MASK).sum(axis=0)
+        return np.where(there, sums * self._unit, 0.0).astype(np.float32)
+
+    def bits(self, rows: Rows) -> npt.NDArray[np.uint64]:
+        """Which of the first 64 query terms each row holds, (n,): bit t for term t.
+
+        0 for rows absent or outside the filter, -1 included. Raises as `score_of` does.
+        """
+        slots, there = self._slots(rows)
+        found = np.zeros(len(slots), np.uint64)
+        for group, sums in enumerate(self._sums[:4]):
+            mask = sums[slots].astype(np.uint64) & np.uint64(_MASK - 1)
+            found |= mask << np.uint64(_GROUP * group)
+        return np.where(there, found, np.uint64(0))
+
+    def _slots(self, rows: Rows) -> tuple[Rows, Bools]:
+        """Where each row lies in `_sums`, and whether it does."""
+        rows = np.asarray(rows, np.int64)
+        places = self._places()
+        place = places.take(rows, mode="clip").astype(np.int64)
+        handle = np.minimum(place >> 16, len(self._bases) - 1)
+        base = self._bases[handle]
+        there = (rows >= 0) & (rows < len(places)) & (base >= 0)
+        return np.where(there, base + (place & 0xFFFF), 0), there
+
+
+def expired() -> SnapshotExpiredError:
+    """What to raise when a match outlived the state of the index that it was made from."""
+    return SnapshotExpiredError(
+        "a match was asked for a row's score, but the index has changed since; match again"
+    )
+
+
+def search(
+    parts: Sequence[tuple[int, Part | Tail]],
+    query: Terms,
+    limit: int,
+    saturation: Saturation,
+    *,
+    allowed: Bools | None,
+    upto: int | None,
+    weights: Sequence[float] | None,
+    places: Callable[[], Place],
+) -> Match:
+    """Score every document of `parts`, given with their handles, that passes the filter."""
+    n = slots = 0
+    df = np.zeros(len(query), np.int64)
+    found: list[_Found] = []
+    bases = np.full(max((handle for handle, _ in parts), default=-1) + 2, -1, np.int64)
+    for handle, part in parts:
+        mask = passing(part, allowed, upto)
+        here = len(part) if mask is None else int(np.count_nonzero(mask))
+        if not here:
+            continue
+        n += here
+        runs = part.runs(query, mask if here < len(part) else None, saturation)
+        if not runs:
+            continue
+        for run in runs:
+            df[run.term] += len(run.docs)
+        bases[handle] = slots
+        found.append((slots, part, runs))
+        slots += len(part)
+    idf = np.log1p((n - df + 0.5) / (df + 0.5))
+    whole, unit = _integer_weights(idf, weights)
+    sums = np.zeros((max(1, -(-len(query) // _GROUP)), max(1, slots)))
+    for base, part, runs in found:
+        _accumulate(sums[:, base : base + len(part)], runs, whole)
+    totals = sums[0] if len(sums) == 1 else np.floor(sums / _MASK).sum(axis=0) * _MASK
+    mean = float(totals.sum()) / max(1, n)
+    variance = float(totals.dot(totals)) / max(1, n) - mean * mean
+    best = _best_slots(totals, limit)
+    rows, scores = _best_first(_rows_at(best, found), np.floor(totals[best] / _MASK), limit)
+    return Match(
+        rows=rows,
+        scores=(scores * unit).astype(np.float32),
+        idf=idf,
+        mean=mean * unit / _MASK,
+        std=max(0.0, variance) ** 0.5 * unit / _MASK,
+        n=n,
+        _sums=sums,
+        _unit=unit,
+        _bases=bases,
+        _places=places,
+    )
+
+
+def _integer_weights(idf: Floats, weights: Sequence[float] | None) -> tuple[list[float], float]:
+    """Weights as integers that add up to `_ROOM` at most, and the score that one unit stands for."""
+    real = idf
+    if weights is not None:
+        given = np.asarray(weights, np.float64)
+        if given.shape != idf.shape or not np.isfinite(given).all() or (given < 0).any():
+            raise ValueError(
+                f"{len(idf)} query terms need as many finite weights of at least 0, "
+                f"but {given.shape} were given, the least {given.min(initial=0.0)}"
+            )
+        real = idf * given
+    total = float(real.sum())
+    if total <= 0.0:
+        return [0.0] * len(real), 0.0
+    scale = (_ROOM - 2 * len(real)) / total
+    whole = np.where(real > 0, np.maximum(1.0, np.rint(real * scale)), 0.0)
+    return whole.tolist(), 1.0 / (scale * TOP_IMPACT)
+
+
+def _accumulate(sums: Floats, runs: Sequence[Run], whole: Sequence[float]) -> None:
+    """Add a part's postings to its documents' columns, (groups, documents)."""
+    if len(sums) == 1 and sum(len(run.docs) for run in runs) <= _TOGETHER:
+        counts = [len(run.docs) for run in runs]
+        gain = np.concatenate([run.impacts for run in runs]) * np.repeat(
+            np.array([whole[run.term] * _MASK for run in runs]), counts
+        )
+        gain += np.repeat(np.array([float(1 << run.term) for run in runs]), counts)
+        np.add.at(sums[0], np.concatenate([run.docs for run in runs]), gain)
+        return
+    for run in runs:
+        gain = run.impacts * (whole[run.term] * _MASK)
+        gain += float(1 << run.term % _GROUP)
+        np.add.at(sums[run.term // _GROUP], run.docs, gain)
+
+
+def _best_slots(totals: Floats, limit: int) -> Rows:
+    """Slots of the `limit` best totals above zero and of all ties, and perhaps of a few more.
+
+    The documents are dealt into blocks; the best of each block are distinct documents, so the
+    `limit`-th best of those maxima is at most the `limit`-th best total.
+    """
+    least = _MASK
+    wide = max(1024, 4 * limit)
+    deep = len(totals) // wide
+    if deep >= 4:
+        tops = totals[: deep * wide].reshape(deep, wide).max(axis=0)
+        tops.partition(wide - limit)
+        least = max(least, float(np.floor(tops[wide - limit] / _MASK)) * _MASK)
+    return np.flatnonzero(totals >= least)
+
+
+def _rows_at(slots: Rows, found: Sequence[_Found]) -> Rows:
+    """The rows that ascending slots stand for."""
+    rows = np.empty(len(slots), np.int64)
+    starts = slots.searchsorted([base for base, _, _ in found]).tolist()
+    for (base, part, _), start, end in zip(found, starts, [*starts[1:], len(slots)], strict=True):
+        rows[start:end] = part.rows[slots[start:end] - base]
+    return rows
+
+
+def _best_first(rows: Rows, scores: Floats, limit: int) -> tuple[Rows, Floats]:
+    """The `limit` best, ties to the higher row."""
+    if len(rows) > limit:
+        cut = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+        over, level = np.flatnonzero(scores > cut), np.flatnonzero(scores == cut)
+        spare = limit - len(over)
+        if len(level) > spare:
+            newest = np.argpartition(rows[level], len(level) - spare)[len(level) - spare :]
+            level = level[newest]
+        few = np.concatenate([over, level])
+        rows, scores = rows[few], scores[few]
+    order = np.lexsort((-rows, -scores))
+    return rows[order], scores[order]

@@ -1,0 +1,47 @@
+"""The schema of a store file, as an append-only list of named steps.
+
+A step that has shipped never changes. `PRAGMA user_version` counts the steps a file has had, and
+`PRAGMA application_id` says that the file is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+
+APPLICATION_ID = 0x484F4C44  # "HOLD"
+
+Migration = Callable[[apsw.Connection], None]
+MIGRATIONS: list[Migration] = []
+
+
+def migration(step: Migration) -> Migration:
+    """Append a step to the list."""
+    MIGRATIONS.append(step)
+    return step
+
+
+@migration
+def m001_log(db: apsw.Connection) -> None:
+    db.execute(
+        """
+        CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE tail (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+        CREATE TABLE block (
+            first INTEGER PRIMARY KEY, last INTEGER NOT NULL, version INTEGER NOT NULL,
+            data BLOB NOT NULL
+        );
+        CREATE TABLE idempotency (
+            key BLOB PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL, receipt BLOB NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE dictionary (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+        CREATE TABLE segment (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+        CREATE TABLE vector (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+        """
+    )
+
+
+@migration
+def m002_idempotency_by_seq(db: apsw.Connection) -> None:
+    db.execute("CREATE INDEX idempotency_seq ON idempotency (seq)")

@@ -1,0 +1,155 @@
+"""The write path, top to bottom: admit, derive, commit. No model is asked anything here.
+
+What `commit` does with an event, in one transaction: look its key up, make room, give it its place
+in the stream, store it, and only then, once that is durable, index it in RAM. The receipt comes
+from what the commit did.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from holdfast.codec import content_bytes
+from holdfast.commit import Append, Committer
+from holdfast.derive.times import mentions_time
+from holdfast.errors import EventTooLargeError, InvalidEventError
+from holdfast.lower import index_terms
+from holdfast.records import KINDS, BulkReceipt, Event, Receipt
+
+Counter = Callable[[str], int]
+
+_LABEL_BYTES = 1024  # speaker, role, channel, scope and key, each
+_METADATA_BYTES = 65_536
+_LATEST = 253_402_300_800.0  # the year 10000
+
+
+def observe(committer: Committer, event: Event, count: Counter, largest: int) -> Receipt:
+    """Store one event; durable and findable when this returns."""
+    content = admit(event, largest)  # 1 refuse what breaks a rule
+    change = derive(event, content, count)  # 2 terms, tokens, times: nothing that needs a model
+    (receipt,) = committer.submit([change])  # 3 one transaction with whoever else is writing
+    assert isinstance(receipt, Receipt)
+    return receipt
+
+
+def observe_many(
+    committer: Committer,
+    events: Iterable[Event],
+    count: Counter,
+    largest: int,
+    batch_bytes: int,
+    progress: Callable[[int], None] | None = None,
+) -> BulkReceipt:
+    """Store many events by the same path, a batch to a transaction."""
+    done = duplicates = demoted = evicted = 0
+    first = last = 0
+    for batch in _batches(events, largest, batch_bytes):
+        before = last
+        receipts = committer.submit([derive(event, content, count) for event, content in batch])
+        fresh = [r for r in receipts if isinstance(r, Receipt) and r.seq > before]
+        done += len(batch)
+        duplicates += len(batch) - len({r.seq for r in fresh})
+        if fresh:
+            first, last = first or fresh[0].seq, fresh[-1].seq
+            demoted, evicted = demoted + fresh[-1].demoted, evicted + fresh[-1].evicted
+        if progress is not None:
+            progress(done)
+    return BulkReceipt(done, duplicates, first, last, demoted, evicted)
+
+
+def admit(event: Event, largest: int) -> bytes:
+    """The content of a well-formed event, as bytes.
+
+    Raises
+    ------
+    InvalidEventError
+        If a field breaks its rule.
+    EventTooLargeError
+        If the content is over `largest` bytes.
+    """
+    if not isinstance(event.content, str | bytes):
+        kind = type(event.content).__name__
+        raise InvalidEventError(f"content must be text or bytes, not {kind}; convert it first")
+    content = content_bytes(event.content)
+    if not content:
+        raise InvalidEventError("an event needs at least 1 byte of content; this one is empty")
+    if len(content) > largest:
+        raise EventTooLargeError(
+            f"an event of {len(content)} bytes is over this memory's limit of {largest}; "
+            "split it, or raise the budget (the limit is a quarter of it, at most 16 MiB)"
+        )
+    if event.kind not in KINDS:
+        raise InvalidEventError(f"kind {event.kind!r} is unknown; it is one of {', '.join(KINDS)}")
+    if event.at is not None and not (math.isfinite(event.at) and abs(event.at) < _LATEST):
+        raise InvalidEventError(f"at={event.at!r} is no time; give POSIX seconds (UTC)")
+    for name in ("speaker", "role", "channel", "scope", "key"):
+        _check_label(name, getattr(event, name), required=name == "scope")
+    if event.metadata:
+        _check_metadata(event.metadata)
+    return content
+
+
+def derive(event: Event, content: bytes, count: Counter) -> Append:
+    """Everything about an event that can be told without a model and without the others."""
+    text = event.text
+    terms = index_terms(event.speaker, text)
+    return Append(
+        event=event,
+        content=content,
+        at=event.at,
+        terms=terms,
+        length=len(terms),
+        tokens=count(text),
+        dated=mentions_time(text),
+    )
+
+
+def _batches(
+    events: Iterable[Event], largest: int, batch_bytes: int
+) -> Iterator[list[tuple[Event, bytes]]]:
+    batch: list[tuple[Event, bytes]] = []
+    size = 0
+    for event in events:
+        content = admit(event, largest)
+        if batch and size + len(content) > batch_bytes:
+            yield batch
+            batch, size = [], 0
+        batch.append((event, content))
+        size += len(content) + 160
+    if batch:
+        yield batch
+
+
+def _check_label(name: str, value: Any, required: bool) -> None:
+    if value is None and not required:
+        return
+    if not isinstance(value, str):
+        raise InvalidEventError(f"{name} must be text, not {type(value).__name__}")
+    if len(value) > _LABEL_BYTES // 4 and len(content_bytes(value)) > _LABEL_BYTES:
+        raise InvalidEventError(
+            f"{name} of {len(content_bytes(value))} bytes is over the limit of {_LABEL_BYTES}"
+        )
+
+
+def _check_metadata(metadata: Any) -> None:
+    try:
+        size = len(json.dumps(dict(metadata)))
+    except (TypeError, ValueError) as error:
+        raise InvalidEventError(f"metadata must be what JSON can hold: {error}") from None
+    if size > _METADATA_BYTES:
+        raise InvalidEventError(
+            f"metadata of {size} bytes is over the limit of {_METADATA_BYTES}; "
+            "put large things into the content"
+        )
+
+
+def to_events(items: Iterable[Event | str | bytes]) -> Iterator[Event]:
+    """Bare texts as events, events as they are."""
+    for item in items:
+        yield item if isinstance(item, Event) else Event(item)
+
+
+Batch = Sequence[tuple[Event, bytes]]
