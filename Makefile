@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 BENCH ?= build/bench
 PYTEST_ARGS ?=
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 help:
 	@sed -n 's/^#   //p' Makefile

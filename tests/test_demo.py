@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from holdfast.demo import data, plots, svg
 from holdfast.demo.report import render
 from holdfast.demo.run import FATES, Answer, Run, run
 from holdfast.demo.words import verdict
-from holdfast.records import Context, Tier
+from holdfast.records import Tier
 
 BUDGET = "704 KiB"
 
@@ -162,24 +163,11 @@ def test_charts_are_well_formed_and_speak(tight: Run) -> None:
 
 def test_content_cannot_break_out_of_the_report(tight: Run) -> None:
     first = tight.shown[0]
-    nasty = Context(
-        query="?",
-        text="",
-        tokens=0,
-        token_budget=1,
-        items=tuple(
-            type(item)(
-                item.seq, item.tier, "<script>alert(1)</script>", item.span, "<b>", item.at,
-                item.scope, item.score, item.why,
-            )  # fmt: skip
-            for item in first.context.items
-        ),
-    )
-    changed = Answer(first.question, nasty, first.fates, 0.1)
+    script = "<script>alert(1)</script>"
+    items = tuple(replace(item, text=script, speaker="<b>") for item in first.context.items)
+    changed = replace(first, context=replace(first.context, items=items))
     answers = tuple(changed if a is first else a for a in tight.answers)
-    forged = Run(
-        tight.budget, tight.tokens, tight.samples, tight.commits, answers, tight.seconds
-    )  # fmt: skip
+    forged = replace(tight, answers=answers)
     html = render(forged, tight, "<i>")
     assert "<script>" not in html
     assert "<b>," not in html

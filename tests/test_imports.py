@@ -31,7 +31,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
 )
 ROOT_OF_PACKAGE = len(LAYERS)  # `holdfast` itself names everything, lazily
-HEAVY = ("numpy", "apsw", "zstandard", "click", "rich", "Stemmer", "onnxruntime", "asyncio", "torch")
+HEAVY = (
+    "numpy",
+    "apsw",
+    "zstandard",
+    "click",
+    "rich",
+    "Stemmer",
+    "onnxruntime",
+    "asyncio",
+    "torch",
+)
 
 
 def modules() -> list[str]:

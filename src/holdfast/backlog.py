@@ -15,6 +15,7 @@ from holdfast.lower import text_of
 from holdfast.mirror import Mirror
 from holdfast.models.base import Embedder
 from holdfast.models.deadline import Deadline
+from holdfast.models.units import embed_checked
 from holdfast.read import Embedding
 from holdfast.recall.codes import encode, to_bytes
 from holdfast.records import Tier
@@ -129,7 +130,7 @@ class Backlog:
 
     def _embed(self, seqs: Sequence[int]) -> None:
         rows = [row for row in map(self._mirror.row, seqs) if row is not None]
-        vectors = self._embedder.embed([text_of(row) or " " for row in rows])
+        vectors = embed_checked(self._embedder, [text_of(row) or " " for row in rows])
         codes, scales = encode(vectors)
         stored = [
             (row.seq, to_bytes(code, float(scale)))

@@ -169,7 +169,8 @@ class Committer:
 
     def _commit(self, batch: Sequence[_Ticket]) -> None:
         flat = [change for ticket in batch for change in ticket.change]
-        need = sum(map(_size, flat))
+        shelve = self._mirror.shelf.due(self._mirror.columns)
+        need = sum(map(_size, flat)) + (self._mirror.shelf.segment_bytes if shelve else 0)
         total = Losses()
         done = False
         while not done:  # almost always once; again only if retention alone fills a transaction
@@ -180,9 +181,11 @@ class Committer:
                     tx, self._mirror, changes, lambda: -tx.room_for(need)
                 )
                 total = total + losses
-                done = tx.room_for(need) >= 0
+                done = tx.fits(need)
                 if done:
                     receipts = self._write(tx, changes, flat, total)
+                    if shelve:
+                        self._shelve(tx, changes)
             self._mirror.apply(changes)
             if not done and not losses:
                 raise BudgetError(f"{need} bytes do not fit the budget; nothing was written")
@@ -316,6 +319,21 @@ class Committer:
             changes.appended.append((row, change.terms))
             outcomes.append(row)
         return outcomes, keyed
+
+    def _shelve(self, tx: Transaction, changes: Changes) -> None:
+        """Keep a stretch of the index in the store, and let go of what has become stale."""
+        mirror = self._mirror
+        for id in mirror.shelf.stale():
+            tx.delete_segment(id)
+            changes.unshelved.append(id)
+        sealed = mirror.tail[0].seq if mirror.tail else mirror.next_seq
+        segment = mirror.shelf.next_segment(mirror.columns, mirror.postings, sealed)
+        if segment is None:
+            return
+        id, data, rows = segment
+        if tx.fits(len(data)):
+            tx.put_segment(id, data)
+            changes.shelved = (id, rows)
 
     def _still_kept(self, codes: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
         """Vectors of events that have not been lowered out of reach while they were made."""

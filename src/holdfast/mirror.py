@@ -12,13 +12,18 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
 
 from holdfast.codec import Block, BlockCodec, Row, decode_tail, to_record
 from holdfast.errors import CorruptStoreError
 from holdfast.lower import row_terms
-from holdfast.recall.codes import Codes, from_bytes
-from holdfast.recall.columns import Columns
+from holdfast.recall.codes import from_bytes_many
+from holdfast.recall.columns import Columns, Rows
 from holdfast.recall.postings import Postings
+from holdfast.recall.shelf import Shelf
 from holdfast.recall.vectors import Vectors
 from holdfast.records import Tier
 from holdfast.stores.base import Store
@@ -52,6 +57,8 @@ class Changes:
     tail: list[Row] | None = None
     vectors: list[Sequence[tuple[int, bytes]]] = field(default_factory=list)
     dictionary: bytes | None = None
+    shelved: tuple[int, Rows] | None = None  # a new index segment and the rows it holds
+    unshelved: list[int] = field(default_factory=list)  # index segments that are gone
 
 
 class Mirror:
@@ -74,6 +81,7 @@ class Mirror:
         with self.lock:
             self.columns = Columns()
             self.postings = Postings()
+            self.shelf = Shelf(self._store.batch_bytes())
             self.vectors = Vectors(self._dimensions) if self._dimensions else None
             self.blocks: dict[int, BlockEntry] = {}
             self.firsts: list[int] = []
@@ -88,18 +96,25 @@ class Mirror:
             self._load_vectors()
 
     def _load_blocks(self) -> None:
+        self.shelf.load(self._store.segments())
+        blocks: list[Block] = []
         for info in self._store.blocks():
             data = self._store.block(info.first)
-            if data is None:
-                continue  # another process merged it away between the two reads
+            assert data is not None, "the writer's lock is held, so no block can vanish"
             block = self.codec.decode(data)
-            rows = block.rows()
-            self._note_block(
-                BlockEntry(info.first, info.last, len(data), raw_size(rows), len(rows))
-            )
-            for row in rows:
-                self._append(row, row_terms(row))
-            self.next_seq = max(self.next_seq, info.last + 1)
+            raw = len(block.bodies)
+            self._note_block(BlockEntry(info.first, info.last, len(data), raw, len(block)))
+            blocks.append(block)
+        self.columns.load(blocks, [self._costs(block) for block in blocks])
+        covered = self.shelf.place(self.columns, self.postings)
+        at = 0
+        for block in blocks:
+            for i in np.flatnonzero(~covered[at : at + len(block)]).tolist():
+                row = block.row(i)
+                self.postings.add(at + i, row_terms(row), row.length)
+            at += len(block)
+        if blocks:
+            self.next_seq = max(self.next_seq, int(self.columns.seq[-1]) + 1)
 
     def _load_tail(self, after: int) -> None:
         for seq, data in self._store.tail(after):
@@ -114,18 +129,26 @@ class Mirror:
         self._add_vectors(self._store.vectors())
 
     def _add_vectors(self, codes: Iterable[tuple[int, bytes]]) -> None:
+        """Take over stored vectors of events that are kept, a page at a time."""
         if self.vectors is None:
             return
-        for seq, code in codes:
-            row = self.columns.find(seq)
-            if row is not None:
-                self.vectors.add_codes([row], *_one(code))
+        pairs = iter(codes)
+        while page := list(islice(pairs, 4096)):
+            held = [(self.columns.find(seq), code) for seq, code in page]
+            known = [(row, code) for row, code in held if row is not None]
+            rows = [row for row, _ in known]
+            if rows:
+                self.vectors.add_codes(rows, *from_bytes_many([code for _, code in known]))
 
     # ---- applying --------------------------------------------------------------------------
 
     def apply(self, changes: Changes) -> None:
         """Take over what a transaction has committed."""
         with self.lock:
+            for id in changes.unshelved:
+                self.shelf.drop(id, self.columns)
+            if changes.shelved is not None:
+                self.shelf.note(*changes.shelved, self.columns)
             for first, block in changes.blocks.items():
                 if first in self.blocks:
                     self._forget_block(first)
@@ -157,6 +180,7 @@ class Mirror:
         at = self.columns.find(row.seq)
         if at is None:
             return  # evicted later in the same transaction
+        self.shelf.leave(at, self.columns)
         self.columns.change(at, row.tier, self.cost(row), row.length, row.tokens)
         self.postings.add(at, terms, row.length)
         if self.vectors is not None and row.tier >= Tier.TRACE:
@@ -166,6 +190,7 @@ class Mirror:
         at = self.columns.find(seq)
         if at is None:
             return
+        self.shelf.leave(at, self.columns)
         self.columns.remove(at)
         self.postings.remove([at])
         if self.vectors is not None:
@@ -209,6 +234,14 @@ class Mirror:
         """Bytes on disk that one event stands for, its index share included."""
         vector = self._dimensions + _VECTOR_COST if self._dimensions and row.tier < Tier.TRACE else 0
         return self.ratio * len(row.body) + _HEAD_COST + _TERM_COST * row.length + vector
+
+    def _costs(self, block: Block) -> npt.NDArray[np.float64]:
+        """`cost` of every row of a block."""
+        sizes = np.diff(block.offset)
+        cost = self.ratio * sizes + _HEAD_COST + _TERM_COST * block.head["length"]
+        if self._dimensions:
+            cost += (block.head["tier"] < Tier.TRACE) * (self._dimensions + _VECTOR_COST)
+        return np.asarray(cost, np.float64)
 
     def block_of(self, seq: int) -> int | None:
         """The first event of the block that spans `seq`, if one does."""
@@ -265,12 +298,6 @@ class Mirror:
                 continue
             yield from (row for row in block.rows() if row.seq > after)
             after = last
-
-
-def _one(code: bytes) -> tuple[Codes, list[float]]:
-    """A stored vector as a batch of one."""
-    values, scale = from_bytes(code)
-    return values[None, :], [scale]
 
 
 def raw_size(rows: Sequence[Row]) -> int:

@@ -30,20 +30,20 @@ EMBEDDERS = {
     "sentence-transformers": "holdfast.models.sentence_transformers:SentenceTransformersEmbedder",
 }
 
-Table = Literal["retention", "embedders"]
+Table = Literal["retention", "embedder"]
 
-# Each table: what a message calls its members, and the built-in ones. Plug-ins add to it through
-# the entry point group "holdfast.<table>"; they cannot replace a built-in name.
-_TABLES: dict[Table, tuple[str, dict[str, str]]] = {
-    "retention": ("retention policy", RETENTION),
-    "embedders": ("embedder", EMBEDDERS),
+# Each table: what a message calls its members, the built-in ones, and the entry point group through
+# which plug-ins add to them. A plug-in cannot replace a built-in name.
+_TABLES: dict[Table, tuple[str, dict[str, str], str]] = {
+    "retention": ("retention policy", RETENTION, "holdfast.retention"),
+    "embedder": ("embedder", EMBEDDERS, "holdfast.embedders"),
 }
 
 
 @overload
 def resolve(table: Literal["retention"], spec: str, **options: object) -> Policy: ...
 @overload
-def resolve(table: Literal["embedders"], spec: str, **options: object) -> Embedder: ...
+def resolve(table: Literal["embedder"], spec: str, **options: object) -> Embedder: ...
 def resolve(table: Table, spec: str, **options: object) -> Any:
     """Make a mechanism from its name and options.
 
@@ -78,7 +78,7 @@ def resolve(table: Table, spec: str, **options: object) -> Any:
 
 def load(table: Table, name: str) -> Callable[..., Any]:
     """The class registered under a name; importing it happens here and not before."""
-    noun, builtin = _TABLES[table]
+    noun, builtin, _ = _TABLES[table]
     if name in builtin:
         module, _, attribute = builtin[name].partition(":")
         made: Callable[..., Any] = getattr(import_module(module), attribute)
@@ -96,7 +96,7 @@ def known(table: Table) -> tuple[str, ...]:
 
 
 def _plugins(table: Table) -> Iterable[EntryPoint]:
-    return entry_points(group=f"holdfast.{table}")
+    return entry_points(group=_TABLES[table][2])
 
 
 def _parse(text: str) -> dict[str, object]:

@@ -45,9 +45,9 @@ def small(path: Path, vfs: str) -> Iterator[Step]:
 
 def sealing(path: Path, vfs: str) -> Iterator[Step]:
     """Enough bytes that the tail is sealed into blocks, and the log is copied and reset."""
-    yield from observing(range(1, 60), lambda i: Event(text(i, 1500), at=float(i)))
-    yield bulk(range(60, 400), lambda i: Event(text(i, 100), at=float(i)))
-    yield from observing(range(400, 420))
+    yield from observing(range(1, 30), lambda i: Event(text(i, 1500), at=float(i)))
+    yield bulk(range(30, 100), lambda i: Event(text(i, 400), at=float(i)))
+    yield from observing(range(100, 110))
 
 
 def large(path: Path, vfs: str) -> Iterator[Step]:

@@ -156,7 +156,8 @@ def test_a_connection_is_kept_and_a_closed_one_is_replaced_without_a_retry() -> 
 
 
 def test_a_query_does_not_wait_for_a_batch_that_hangs() -> None:
-    with ScriptedServer(["hang"]) as server, client(server, timeout_s=5.0) as embedder:
+    options = {"timeout_s": 5.0, "retry": Retry(attempts=1)}
+    with ScriptedServer(["hang"]) as server, client(server, **options) as embedder:
         failures: list[ModelError] = []
 
         def batch() -> None:
@@ -194,7 +195,7 @@ def test_an_address_must_be_one(address: str) -> None:
 
 def test_a_closed_server_leaves_no_thread_behind() -> None:
     before = threading.active_count()
-    with ScriptedServer(["hang"]) as server, client(server, timeout_s=0.05) as embedder:
+    with ScriptedServer(["hang"]) as server, client(server, timeout_s=0.1) as embedder:
         embedder.embed(TEXTS)
     assert threading.active_count() == before
 

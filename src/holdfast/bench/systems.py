@@ -81,9 +81,11 @@ class HoldfastSystem:
         )
         self._settles = setup.embedder is not None  # vectors are made off the write path
         self._scopes: list[str] = []
+        self._sizes: list[int] = []
 
     def observe_many(self, events: Sequence[Event]) -> None:
         self._scopes.extend(event.scope for event in events)
+        self._sizes.extend(len(event.text.encode()) for event in events)
         self.memory.observe_many(events)
         if self._settles:
             self.memory.settle()
@@ -101,8 +103,7 @@ class HoldfastSystem:
         whole = frozenset(
             item.seq - 1
             for item in answer.items
-            if item.tier == Tier.VERBATIM and item.span == (0, len(item.text.encode()))
-            if item.span[1] == self.memory.get(item.seq).size
+            if item.tier == Tier.VERBATIM and item.span == (0, self._sizes[item.seq - 1])
         )
         return Returned(whole, answer.tokens)
 

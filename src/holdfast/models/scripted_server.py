@@ -129,6 +129,7 @@ class _Listener(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body leave apart, and must not wait 40 ms
     server: _Listener
 
     def handle(self) -> None:

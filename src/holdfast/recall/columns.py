@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.codec import DATED, PINNED, Row, Who
+from holdfast.codec import DATED, PINNED, Block, Row, Who
 from holdfast.derive.terms import words
 from holdfast.records import Episode, Scope
 
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+NO_SEGMENT = -1
 
 _FIELDS = np.dtype(
     [
@@ -26,6 +28,7 @@ _FIELDS = np.dtype(
         ("tokens", np.uint32),
         ("length", np.uint32),  # index terms
         ("episode", np.int32),
+        ("segment", np.int32),  # persisted index segment that holds it, -1 if none does
         ("who", np.int32),  # index into `Columns.whos`
         ("before", np.int32),  # row of the previous event of the same scope, -1 if none
         ("after", np.int32),  # row of the next one
@@ -74,9 +77,7 @@ class Columns:
         data = self._data
         scope = row.who.scope
         before = self._last_of.get(scope, -1)
-        who = self._who_of.get(row.who)
-        if who is None:
-            who = self._add_who(row.who)
+        who = self._who(row.who)
         data["seq"][at] = row.seq
         data["at"][at] = row.at / 1e6
         data["cost"][at] = cost
@@ -89,6 +90,7 @@ class Columns:
         data["who"][at] = who
         data["before"][at] = before
         data["after"][at] = -1
+        data["segment"][at] = NO_SEGMENT
         data["tier"][at] = row.tier
         data["flags"][at] = row.flags
         if before >= 0:
@@ -98,6 +100,53 @@ class Columns:
         self._weigh(row.episode, 1, row.length)
         self.n = at + 1
         return at
+
+    def load(self, blocks: Sequence[Block], costs: Sequence[npt.NDArray[np.float64]]) -> None:
+        """Fill empty columns from decoded blocks, in order; as so many `append`s, but at once."""
+        assert not self.n, "columns are loaded once, when they are made"
+        n = sum(map(len, blocks))
+        if not n:
+            return
+        data = {name: np.zeros(n, _FIELDS[name]) for name in self._data}
+        for name in ("seq", "size", "tokens", "length", "episode", "surprise", "tier", "flags"):
+            data[name][:] = np.concatenate([block.head[name] for block in blocks])
+        data["at"][:] = np.concatenate([block.head["at"] for block in blocks]) / 1e6
+        data["cost"][:] = np.concatenate(costs)
+        data["segment"][:] = NO_SEGMENT
+        whos = [np.array([self._who(who) for who in block.who], np.int32) for block in blocks]
+        data["who"][:] = np.concatenate(
+            [ids[block.who_of] for ids, block in zip(whos, blocks, strict=True)]
+        )
+        self._data, self._alive, self.n = data, np.ones(n, np.bool_), n
+        self._link()
+        self.total_length = int(data["length"].sum())
+        held, inverse, counts = np.unique(
+            data["episode"], return_inverse=True, return_counts=True
+        )
+        terms = np.bincount(inverse, weights=data["length"])
+        self._episodes = {
+            int(e): [int(c), int(t)] for e, c, t in zip(held, counts, terms, strict=True)
+        }
+
+    def _link(self) -> None:
+        """Set `before`, `after` and the newest row of every scope."""
+        scopes: dict[str, int] = {}
+        scope_of = np.array([scopes.setdefault(who.scope, len(scopes)) for who in self.whos])
+        scope = scope_of[self._data["who"]]
+        order = np.argsort(scope, kind="stable")
+        same = scope[order][1:] == scope[order][:-1]
+        for name, source, target in (
+            ("before", order[:-1], order[1:]), ("after", order[1:], order[:-1])
+        ):  # fmt: skip
+            self._data[name][:] = -1
+            self._data[name][target[same]] = source[same]
+        ends = order[np.append(~same, True)]
+        names = list(scopes)
+        self._last_of = {names[int(scope[row])]: int(row) for row in ends}
+
+    def _who(self, who: Who) -> int:
+        known = self._who_of.get(who)
+        return self._add_who(who) if known is None else known
 
     def _add_who(self, who: Who) -> int:
         at = self._who_of[who] = len(self.whos)
@@ -134,6 +183,7 @@ class Columns:
         self._weigh(int(self._data["episode"][row]), 0, length - int(self._data["length"][row]))
         self._data["tier"][row] = tier
         self._data["cost"][row] = cost
+        self._data["segment"][row] = NO_SEGMENT
         self._data["length"][row] = length
         self._data["tokens"][row] = tokens
 

@@ -10,25 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.errors import SnapshotExpiredError
-from holdfast.recall.parts import TOP_IMPACT, Part, Run, Saturation, Tail, Terms, passing
+from holdfast.recall.parts import TOP_IMPACT, Filter, Part, Run, Saturation, Tail, Terms, passing
 from holdfast.recall.segments import Bools
 
 _GROUP = 16  # terms whose mask shares one float64
 _MASK = float(1 << _GROUP)
 _ROOM = (1 << 53 - _GROUP - 16) - 1  # what the integer weights of a query may add up to
-_TOGETHER = 4096  # postings up to which one scatter for all terms beats one for each
+_SHORT = 1024  # postings up to which a list is scattered together with others
 
 ABSENT = 0xFFFF_FFFF  # a row that holds no live document
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Place = npt.NDArray[np.uint32]  # by row: handle of its part << 16 | place in the part
-_Found = tuple[int, Part | Tail, list[Run]]  # first slot, the part, its postings for the query
+
+
+class _Found(NamedTuple):
+    base: int  # slot of the part's first document
+    part: Part | Tail
+    filtered: Filter
+    runs: list[Run]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +58,7 @@ class Match:
     _places: Callable[[], Place] = field(repr=False)
 
     def score_of(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """Scores of any rows, (n,); 0 for those absent or outside the filter, -1 included.
-
-        Raises
-        ------
-        SnapshotExpiredError
-            If the index has changed since the match.
-        """
+        """Scores of any rows, (n,); 0 for those absent or outside the filter, -1 included."""
         slots, there = self._slots(rows)
         sums = np.floor(self._sums[:, slots] / _MASK).sum(axis=0)
         return np.where(there, sums * self._unit, 0.0).astype(np.float32)
@@ -66,7 +66,7 @@ class Match:
     def bits(self, rows: Rows) -> npt.NDArray[np.uint64]:
         """Which of the first 64 query terms each row holds, (n,): bit t for term t.
 
-        0 for rows absent or outside the filter, -1 included. Raises as `score_of` does.
+        0 for rows absent or outside the filter, -1 included.
         """
         slots, there = self._slots(rows)
         found = np.zeros(len(slots), np.uint64)
@@ -86,13 +86,6 @@ class Match:
         return np.where(there, base + (place & 0xFFFF), 0), there
 
 
-def expired() -> SnapshotExpiredError:
-    """What to raise when a match outlived the state of the index that it was made from."""
-    return SnapshotExpiredError(
-        "a match was asked for a row's score, but the index has changed since; match again"
-    )
-
-
 def search(
     parts: Sequence[tuple[int, Part | Tail]],
     query: Terms,
@@ -106,28 +99,24 @@ def search(
 ) -> Match:
     """Score every document of `parts`, given with their handles, that passes the filter."""
     n = slots = 0
-    df = np.zeros(len(query), np.int64)
+    df = [0] * len(query)
     found: list[_Found] = []
-    bases = np.full(max((handle for handle, _ in parts), default=-1) + 2, -1, np.int64)
+    bases = [-1] * (max((handle for handle, _ in parts), default=-1) + 2)
     for handle, part in parts:
-        mask = passing(part, allowed, upto)
-        here = len(part) if mask is None else int(np.count_nonzero(mask))
-        if not here:
-            continue
-        n += here
-        runs = part.runs(query, mask if here < len(part) else None, saturation)
+        filtered = passing(part, allowed, upto)
+        n += filtered.n
+        runs = part.runs(query, filtered, saturation) if filtered.n else []
         if not runs:
             continue
         for run in runs:
-            df[run.term] += len(run.docs)
+            df[run.term] += run.n
         bases[handle] = slots
-        found.append((slots, part, runs))
+        found.append(_Found(slots, part, filtered, runs))
         slots += len(part)
-    idf = np.log1p((n - df + 0.5) / (df + 0.5))
+    counts = np.array(df, np.float64)
+    idf = np.log1p((n - counts + 0.5) / (counts + 0.5))
     whole, unit = _integer_weights(idf, weights)
-    sums = np.zeros((max(1, -(-len(query) // _GROUP)), max(1, slots)))
-    for base, part, runs in found:
-        _accumulate(sums[:, base : base + len(part)], runs, whole)
+    sums = _accumulate(found, len(query), slots, whole)
     totals = sums[0] if len(sums) == 1 else np.floor(sums / _MASK).sum(axis=0) * _MASK
     mean = float(totals.sum()) / max(1, n)
     variance = float(totals.dot(totals)) / max(1, n) - mean * mean
@@ -142,13 +131,13 @@ def search(
         n=n,
         _sums=sums,
         _unit=unit,
-        _bases=bases,
+        _bases=np.array(bases),
         _places=places,
     )
 
 
 def _integer_weights(idf: Floats, weights: Sequence[float] | None) -> tuple[list[float], float]:
-    """Weights as integers that add up to `_ROOM` at most, and the score that one unit stands for."""
+    """Weights as integers that add up to `_ROOM` at most, and the score of one unit."""
     real = idf
     if weights is not None:
         given = np.asarray(weights, np.float64)
@@ -166,20 +155,36 @@ def _integer_weights(idf: Floats, weights: Sequence[float] | None) -> tuple[list
     return whole.tolist(), 1.0 / (scale * TOP_IMPACT)
 
 
-def _accumulate(sums: Floats, runs: Sequence[Run], whole: Sequence[float]) -> None:
-    """Add a part's postings to its documents' columns, (groups, documents)."""
-    if len(sums) == 1 and sum(len(run.docs) for run in runs) <= _TOGETHER:
+def _accumulate(
+    found: Sequence[_Found], n_terms: int, slots: int, whole: Sequence[float]
+) -> Floats:
+    """The columns that all postings add up to, (groups, slots); one of zeros if there are none."""
+    groups, slots = max(1, -(-n_terms // _GROUP)), max(1, slots)
+    flat = np.zeros(groups * slots)
+    short: list[tuple[int, float, float, Run]] = []  # first slot, gain by impact, bit, postings
+    for base, _, _, runs in found:
+        for run in runs:
+            at = base + run.term // _GROUP * slots
+            slope, bit = whole[run.term] * _MASK, float(1 << run.term % _GROUP)
+            if len(run.docs) <= _SHORT:
+                short.append((at, slope, bit, run))
+                continue
+            gain = run.impacts * slope
+            gain += bit
+            np.add.at(flat[at : at + slots], run.docs, gain)
+    if short:
+        bases, slopes, bits, runs = zip(*short, strict=True)
         counts = [len(run.docs) for run in runs]
-        gain = np.concatenate([run.impacts for run in runs]) * np.repeat(
-            np.array([whole[run.term] * _MASK for run in runs]), counts
-        )
-        gain += np.repeat(np.array([float(1 << run.term) for run in runs]), counts)
-        np.add.at(sums[0], np.concatenate([run.docs for run in runs]), gain)
-        return
-    for run in runs:
-        gain = run.impacts * (whole[run.term] * _MASK)
-        gain += float(1 << run.term % _GROUP)
-        np.add.at(sums[run.term // _GROUP], run.docs, gain)
+        gain = np.concatenate([run.impacts for run in runs]) * np.array(slopes).repeat(counts)
+        gain += np.array(bits).repeat(counts)
+        docs = np.array(bases).repeat(counts)
+        docs += np.concatenate([run.docs for run in runs])
+        np.add.at(flat, docs, gain)
+    sums = flat.reshape(groups, slots)
+    for base, part, filtered, _ in found:
+        if filtered.mask is not None and not filtered.sparse:
+            sums[:, base : base + len(part)] *= filtered.mask
+    return sums
 
 
 def _best_slots(totals: Floats, limit: int) -> Rows:
@@ -201,15 +206,17 @@ def _best_slots(totals: Floats, limit: int) -> Rows:
 def _rows_at(slots: Rows, found: Sequence[_Found]) -> Rows:
     """The rows that ascending slots stand for."""
     rows = np.empty(len(slots), np.int64)
-    starts = slots.searchsorted([base for base, _, _ in found]).tolist()
-    for (base, part, _), start, end in zip(found, starts, [*starts[1:], len(slots)], strict=True):
+    starts = slots.searchsorted([one.base for one in found]).tolist()
+    for (base, part, _, _), start, end in zip(
+        found, starts, [*starts[1:], len(slots)], strict=True
+    ):
         rows[start:end] = part.rows[slots[start:end] - base]
     return rows
 
 
 def _best_first(rows: Rows, scores: Floats, limit: int) -> tuple[Rows, Floats]:
     """The `limit` best, ties to the higher row."""
-    if len(rows) > limit:
+    if len(rows) > 2 * limit:
         cut = np.partition(scores, len(scores) - limit)[len(scores) - limit]
         over, level = np.flatnonzero(scores > cut), np.flatnonzero(scores == cut)
         spare = limit - len(over)
@@ -218,5 +225,5 @@ def _best_first(rows: Rows, scores: Floats, limit: int) -> tuple[Rows, Floats]:
             level = level[newest]
         few = np.concatenate([over, level])
         rows, scores = rows[few], scores[few]
-    order = np.lexsort((-rows, -scores))
+    order = np.lexsort((-rows, -scores))[:limit]
     return rows[order], scores[order]

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.recall.segments import Bools, Ints, Segment, from_lists
+from holdfast.recall.segments import Bools, Ints, Segment, from_pairs
 
 TAIL_DOCS = 1024
+TAIL_TERMS = 16_384
 TOP_IMPACT = 65_535
 
 Terms = npt.NDArray[np.uint32]
 
 
 class Run(NamedTuple):
-    """The postings of one query term in one part, filtered."""
+    """The postings of one query term in one part."""
 
     term: int  # position in the query
-    docs: npt.NDArray[np.unsignedinteger[Any]]  # (n,) places in the part, distinct
-    impacts: npt.NDArray[np.uint16]  # (n,)
+    n: int  # how many of its documents pass the filter
+    docs: npt.NDArray[np.unsignedinteger[Any]]  # places in the part, ascending
+    impacts: npt.NDArray[np.uint16]
+
+
+class Filter(NamedTuple):
+    """Which documents of a part count."""
+
+    n: int
+    mask: Bools | None  # None: all
+    sparse: bool  # few enough that lists are cut down to them before they are scored
+
+
+ALL = Filter(0, None, sparse=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +89,20 @@ class Part:
         segment = self.segment
         self.impacts = saturation.impacts(segment.tfs, segment.lengths[segment.docs])
 
-    def runs(self, query: Terms, mask: Bools | None, saturation: Saturation) -> list[Run]:
-        """The postings of each query term that is here, of documents in `mask` only."""
+    def runs(self, query: Terms, filtered: Filter, saturation: Saturation) -> list[Run]:
+        """The postings of each query term that is here.
+
+        Those of documents outside the filter are left out only if it is sparse.
+        """
         terms, offsets = self.segment.terms, self.segment.offsets
         at = terms.searchsorted(query)
         here = (terms.take(at, mode="clip") == query).nonzero()[0]
-        if not len(here):
-            return []
-        at = at[here]
-        bounds = zip(here.tolist(), offsets[at].tolist(), offsets[at + 1].tolist(), strict=True)
+        at = at.take(here)
         docs, impacts = self.segment.docs, self.impacts
-        if mask is None:
-            return [Run(t, docs[start:end], impacts[start:end]) for t, start, end in bounds]
-        runs = []
-        for t, start, end in bounds:
-            run = docs[start:end]
-            held = mask.take(run)
-            runs.append(Run(t, run[held], impacts[start:end][held]))
-        return runs
+        bounds = zip(
+            here.tolist(), offsets.take(at).tolist(), offsets.take(at + 1).tolist(), strict=True
+        )
+        return [_run(t, docs[start:end], impacts[start:end], filtered) for t, start, end in bounds]
 
     def selected(self, keep: Bools) -> tuple[Segment, npt.NDArray[np.int32]]:
         """Segment and rows of the documents in `keep`."""
@@ -102,8 +111,27 @@ class Part:
         return self.segment.select(keep), self.rows[keep]
 
 
+def _run(
+    term: int,
+    docs: npt.NDArray[np.unsignedinteger[Any]],
+    impacts: npt.NDArray[np.uint16],
+    filtered: Filter,
+) -> Run:
+    if filtered.mask is None:
+        return Run(term, len(docs), docs, impacts)
+    held = filtered.mask.take(docs)
+    if not filtered.sparse:
+        return Run(term, int(np.count_nonzero(held)), docs, impacts)
+    at = held.nonzero()[0]
+    return Run(term, len(at), docs.take(at), impacts.take(at))
+
+
 class Tail:
-    """The newest documents: lists that grow, at most `TAIL_DOCS` documents."""
+    """The newest documents, unsorted: full at `TAIL_DOCS` of them or `TAIL_TERMS` terms.
+
+    `add` only extends a list; a query turns what is new of it into an array and compares that with
+    each of its terms.
+    """
 
     def __init__(self) -> None:
         self._rows = np.full(TAIL_DOCS, -1, np.int32)
@@ -112,7 +140,11 @@ class Tail:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._lists: defaultdict[int, list[int]] = defaultdict(list)  # doc << 8 | tf, by term
+        self._terms = np.zeros(TAIL_TERMS, np.uint32)
+        self._docs = np.zeros(TAIL_TERMS, np.uint16)  # which document each term is of
+        self._n_terms = 0  # filled of those two
+        self._fresh: list[int] = []  # terms that are not in them yet
+        self._fresh_counts: list[int] = []  # how many of these each document has
         self._n = self.dead = 0
         self.top = -1
 
@@ -120,12 +152,17 @@ class Tail:
         return self._n
 
     @property
+    def full(self) -> bool:
+        return self._n == TAIL_DOCS or self._n_terms + len(self._fresh) >= TAIL_TERMS
+
+    @property
     def live(self) -> int:
         return self._n - self.dead
 
     @property
     def nbytes(self) -> int:
-        return self._rows.nbytes + self._lengths.nbytes + 40 * sum(map(len, self._lists.values()))
+        arrays = (self._rows, self._lengths, self._terms, self._docs)
+        return sum(array.nbytes for array in arrays) + 40 * len(self._fresh)
 
     @property
     def rows(self) -> npt.NDArray[np.int32]:
@@ -137,20 +174,9 @@ class Tail:
 
     def add(self, row: int, terms: Sequence[int] | Ints, length: int) -> int:
         """Append a document; returns its place."""
-        if isinstance(terms, np.ndarray):
-            terms = terms.tolist()
-        lists, doc = self._lists, self._n
-        once = doc << 8 | 1
-        distinct = set(terms)
-        if len(distinct) == len(terms):
-            for term in terms:
-                lists[term].append(once)
-        else:
-            counts = dict.fromkeys(distinct, 0)
-            for term in terms:
-                counts[term] += 1
-            for term, count in counts.items():
-                lists[term].append(doc << 8 | (count if count < 255 else 255))
+        self._fresh += terms.tolist() if isinstance(terms, np.ndarray) else terms
+        self._fresh_counts.append(len(terms))
+        doc = self._n
         self._rows[doc] = row
         self._lengths[doc] = length
         self._n = doc + 1
@@ -158,36 +184,59 @@ class Tail:
             self.top = row
         return doc
 
-    def runs(self, query: Terms, mask: Bools | None, saturation: Saturation) -> list[Run]:
+    def _settle(self) -> None:
+        """Turn what is new into arrays."""
+        if not self._fresh_counts:
+            return
+        end = self._n_terms + len(self._fresh)
+        if end > len(self._terms):
+            self._terms = np.concatenate([self._terms, np.zeros(end, np.uint32)])
+            self._docs = np.concatenate([self._docs, np.zeros(end, np.uint16)])
+        first = self._n - len(self._fresh_counts)
+        self._terms[self._n_terms : end] = self._fresh
+        self._docs[self._n_terms : end] = np.arange(first, self._n).repeat(self._fresh_counts)
+        self._n_terms = end
+        self._fresh, self._fresh_counts = [], []
+
+    def runs(self, query: Terms, filtered: Filter, saturation: Saturation) -> list[Run]:
         """As `Part.runs`; impacts are computed on the way, for all terms at once."""
-        found = [
-            (t, run) for t, term in enumerate(query.tolist()) if (run := self._lists.get(term))
-        ]
-        if not found:
+        self._settle()
+        terms = self._terms[: self._n_terms]
+        hits = [(terms == term).nonzero()[0] for term in query]
+        found = self._docs.take(np.concatenate(hits)) if hits else self._docs[:0]
+        if not len(found):
             return []
-        packed = np.array([x for _, run in found for x in run], np.uint32)
-        docs = (packed >> 8).astype(np.uint16)
-        impacts = saturation.impacts(packed & 255, self._lengths.take(docs))
-        runs, end = [], 0
-        for t, run in found:
-            start, end = end, end + len(run)
-            here, weights = docs[start:end], impacts[start:end]
-            if mask is not None:
-                held = mask.take(here)
-                here, weights = here[held], weights[held]
-            runs.append(Run(t, here, weights))
-        return runs
+        ends = list(accumulate(map(len, hits)))
+        first = np.ones(len(found), np.bool_)  # a term's later occurrences in a document follow
+        np.not_equal(found[1:], found[:-1], out=first[1:])
+        first[[end for end in ends if end < len(found)]] = True
+        at = first.nonzero()[0]
+        tfs = np.ones(len(found), np.int64)
+        docs = found
+        if len(at) < len(found):
+            tfs = np.minimum(np.diff(at, append=len(found)), 255)
+            docs = found.take(at)
+            ends = at.searchsorted(ends).tolist()
+        impacts = saturation.impacts(tfs, self._lengths.take(docs))
+        return [
+            _run(t, docs[start:end], impacts[start:end], filtered)
+            for t, (start, end) in enumerate(pairwise([0, *ends]))
+            if end > start
+        ]
 
     def selected(self, keep: Bools) -> tuple[Segment, npt.NDArray[np.int32]]:
         """Segment and rows of the documents in `keep`, as copies."""
-        segment = from_lists(self._lists, self.lengths)
+        self._settle()
+        segment = from_pairs(
+            self._terms[: self._n_terms], self._docs[: self._n_terms], self.lengths.copy()
+        )
         if keep.all():
             return segment, self.rows.copy()
         return segment.select(keep), self.rows[keep]
 
 
-def passing(part: Part | Tail, allowed: Bools | None, upto: int | None) -> Bools | None:
-    """Which documents are live, allowed and below row `upto`; None if that is all of them."""
+def passing(part: Part | Tail, allowed: Bools | None, upto: int | None) -> Filter:
+    """Which documents are live, allowed and below row `upto`."""
     rows = part.rows
     mask = rows >= 0 if part.dead else None
     if upto is not None and part.top >= upto:
@@ -196,4 +245,7 @@ def passing(part: Part | Tail, allowed: Bools | None, upto: int | None) -> Bools
     if allowed is not None:
         flags = allowed.take(rows, mode="wrap")  # -1 for dead wraps round; masked out above
         mask = flags if mask is None else mask & flags
-    return mask
+    if mask is None:
+        return Filter(len(rows), None, sparse=False)
+    n = int(np.count_nonzero(mask))
+    return Filter(n, mask if n < len(rows) else None, sparse=4 * n < len(rows))

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from holdfast.recall.match import ABSENT, Match, Place, Rows, Terms, expired, search
-from holdfast.recall.parts import TAIL_DOCS, Part, Saturation, Tail
-from holdfast.recall.segments import MAX_DOCS, Bools, Ints, Segment, merge
+from holdfast.recall.match import ABSENT, Match, Place, Rows, search
+from holdfast.recall.parts import ALL, TAIL_DOCS, Part, Saturation, Tail, passing
+from holdfast.recall.segments import MAX_DOCS, MAX_POSTINGS, Bools, Ints, Segment, merge
 
 __all__ = ["Match", "Postings"]
 
@@ -109,9 +109,8 @@ class Postings:
         counts = np.zeros(len(terms), np.int64)
         query = np.asarray(terms, np.uint32)
         for _, part in self._all_parts():
-            alive = part.rows >= 0 if part.dead else None
-            for run in part.runs(query, alive, self._saturation):
-                counts[run.term] += len(run.docs)
+            for run in part.runs(query, passing(part, None, None), self._saturation):
+                counts[run.term] += run.n
         return counts
 
     def missing(self, row: int, terms: Sequence[int] | Ints) -> int:
@@ -120,13 +119,8 @@ class Postings:
         if place == ABSENT:
             return len(terms)
         part, doc = self._part(place >> 16), place & 0xFFFF
-        runs = part.runs(np.asarray(terms, np.uint32), None, self._saturation)
-        held = sum(
-            1
-            for _, docs, _ in runs
-            if (at := int(docs.searchsorted(doc))) < len(docs) and docs[at] == doc
-        )
-        return len(terms) - held
+        runs = part.runs(np.asarray(terms, np.uint32), ALL, self._saturation)
+        return len(terms) - sum(1 for run in runs if doc in run.docs)
 
     # ---- changes ---------------------------------------------------------------------------
 
@@ -151,7 +145,7 @@ class Postings:
         places[row] = self._tail.add(row, terms, length)  # the tail's handle is 0
         self._n_docs += 1
         self._total_length += length
-        if len(self._tail) == TAIL_DOCS:
+        if self._tail.full:
             self.seal()
 
     def remove(self, rows: Iterable[int]) -> None:
@@ -290,8 +284,7 @@ class Postings:
         version = self._version
 
         def places() -> Place:
-            if version != self._version:
-                raise expired()
+            assert version == self._version, "the index has changed since this match"
             return self._places
 
         return search(
@@ -350,15 +343,17 @@ class Postings:
     def _mergeable(self) -> list[int]:
         levels: defaultdict[int, list[int]] = defaultdict(list)
         for handle, part in self._parts.items():
-            levels[((part.live >> 11).bit_length() + 1) // 2].append(handle)
+            levels[((len(part.impacts) >> 14).bit_length() + 1) // 2].append(handle)
         for _, handles in sorted(levels.items()):
             if len(handles) < _FAN_IN:
                 continue
-            handles.sort(key=lambda handle: self._parts[handle].live)
-            total, batch = 0, []
+            handles.sort(key=lambda handle: len(self._parts[handle].impacts))
+            docs = postings = 0
+            batch = []
             for handle in handles:
-                total += self._parts[handle].live
-                if total > MAX_DOCS:
+                docs += self._parts[handle].live
+                postings += len(self._parts[handle].impacts)
+                if docs > MAX_DOCS or postings > MAX_POSTINGS:
                     break
                 batch.append(handle)
             if len(batch) > 1:

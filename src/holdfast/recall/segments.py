@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 MAX_DOCS = 65_536  # a document's place in its segment fits in 16 bits
+MAX_POSTINGS = 1 << 20  # what several segments are merged up to, so that no merge takes long
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.signedinteger[Any]]
@@ -66,21 +66,32 @@ class Segment:
         )
 
 
-def from_lists(lists: Mapping[int, Sequence[int]], lengths: npt.NDArray[np.uint32]) -> Segment:
-    """A segment from lists of ``doc << 8 | tf`` by term, each ascending."""
-    terms = sorted(lists)
-    runs = [lists[term] for term in terms]
-    counts = np.fromiter(map(len, runs), np.int32, len(runs))
-    offsets = np.zeros(len(runs) + 1, np.int32)
-    np.cumsum(counts, out=offsets[1:])
-    packed = np.fromiter(chain.from_iterable(runs), np.uint32, int(offsets[-1]))
+def from_pairs(
+    terms: npt.NDArray[np.uint32],
+    docs: npt.NDArray[np.uint16],
+    lengths: npt.NDArray[np.uint32],
+) -> Segment:
+    """A segment from one (term, document) pair per occurrence, in any order."""
+    pairs = terms.astype(np.uint64) << np.uint64(16) | docs
+    pairs.sort()
+    starts = _starts(pairs)
+    pairs = pairs[starts]
+    sorted_terms = (pairs >> np.uint64(16)).astype(np.uint32)
+    firsts = _starts(sorted_terms)
     return Segment(
-        terms=np.array(terms, np.uint32),
-        offsets=offsets,
-        docs=(packed >> 8).astype(np.uint16),
-        tfs=packed.astype(np.uint8),
-        lengths=np.array(lengths, np.uint32),
+        terms=sorted_terms[firsts],
+        offsets=np.append(firsts, len(pairs)).astype(np.int32),
+        docs=pairs.astype(np.uint16),
+        tfs=np.minimum(np.diff(starts, append=len(terms)), 255).astype(np.uint8),
+        lengths=lengths,
     )
+
+
+def _starts(values: npt.NDArray[Any]) -> Ints:
+    """Where each run of equal values begins."""
+    changes = np.ones(len(values), np.bool_)
+    changes[1:] = values[1:] != values[:-1]
+    return changes.nonzero()[0]
 
 
 def merge(segments: Sequence[Segment]) -> Segment:
@@ -96,10 +107,11 @@ def merge(segments: Sequence[Segment]) -> Segment:
     ValueError
         If they hold more than 65,536 documents.
     """
-    lengths = np.concatenate([segment.lengths for segment in segments])
+    empty = np.zeros(0, np.uint32)
+    lengths = np.concatenate([empty, *(segment.lengths for segment in segments)])
     if len(lengths) > MAX_DOCS:
         raise ValueError(f"{len(lengths)} documents do not fit in a segment of {MAX_DOCS}")
-    terms = np.unique(np.concatenate([segment.terms for segment in segments]))
+    terms = np.unique(np.concatenate([empty, *(segment.terms for segment in segments)]))
     places = [np.searchsorted(terms, segment.terms) for segment in segments]
     offsets = np.zeros(len(terms) + 1, np.int32)
     for segment, place in zip(segments, places, strict=True):
@@ -113,7 +125,9 @@ def merge(segments: Sequence[Segment]) -> Segment:
         counts = np.diff(segment.offsets)
         to = np.repeat(free[place] - segment.offsets[:-1], counts)
         to += np.arange(len(to), dtype=np.int32)
-        docs[to] = segment.docs + np.uint16(first)
+        docs[to] = segment.docs + np.uint16(
+            min(first, MAX_DOCS - 1)
+        )  # an empty one may come after 65,536
         tfs[to] = segment.tfs
         free[place] += counts
         first += len(segment)

@@ -61,7 +61,7 @@ class View:
     @property
     def evicted(self) -> int:
         """The last tier, at which nothing is kept."""
-        return self.cost.shape[1] - 1
+        return int(self.cost.shape[1]) - 1
 
     @property
     def age(self) -> Ints:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from holdfast.retention.base import Floats, Steps, SteppedPolicy, Tiers, View
+from holdfast.retention.base import Floats, SteppedPolicy, Steps, Tiers, View
 
 _CHUNK = 32_768  # rows worked on at a time: the temporaries stay in the processor's cache
 
@@ -47,7 +48,11 @@ class DemotionLadder(SteppedPolicy):
     MiKV lowers precision where others evict; Spherical KV chooses each entry's tier by a
     rate-distortion rule. Differs from both: worth comes from surprise, use, size and age instead
     of attention, entries are events (or whatever the substrate holds), and steps cannot be undone.
-    SirLLM is where entropy times decay comes from; here the decay is a power law, not per round.
+    SirLLM keeps entropy times a decay per round; here the decay is a power law.
+
+    The defaults were chosen offline by how much of the evidence of later questions was still kept
+    at 5, 10 and 30 % of a stream's bytes. The optimum is flat; most of the gain over `Oldest` is in
+    streams that mix long and short entries, and there is little where all have one length.
 
     Examples
     --------
@@ -63,14 +68,13 @@ class DemotionLadder(SteppedPolicy):
     SirLLM: Streaming Infinite Retentive LLM, arXiv:2405.12528
     """
 
-    values: tuple[float, ...] = (1.0, 0.55, 0.1)
-    surprise: float = 1.0
-    size: float = 0.8
-    decay: float = 0.25
+    values: tuple[float, ...] = (1.0, 0.5, 0.05)
+    surprise: float = 2.0
+    size: float = 0.5
+    decay: float = 0.35
 
     def __post_init__(self) -> None:
-        falling = all(a > b for a, b in zip(self.values, (*self.values[1:], 0.0), strict=True))
-        if not self.values or not falling:
+        if not self.values or not all(a > b for a, b in pairwise((*self.values, 0.0))):
             raise ValueError(f"values must fall from tier to tier and stay above 0: {self.values}")
 
     def utility(self, view: View) -> Floats:

@@ -52,15 +52,15 @@ def cheapest(price: Floats, freed: Floats, need: float) -> tuple[Ints, int]:
         gain_upto = float(gains @ ~over)
         if gain_under >= need:
             left = left[np.flatnonzero(under)]
-        elif gain_upto < need:
+        elif gain_upto < need and over.any():
             taken.append(left[np.flatnonzero(~over)])
             left, need = left[np.flatnonzero(over)], need - gain_upto
         else:
             taken.append(left[np.flatnonzero(under)])
             between = np.flatnonzero(~(under | over))
-            done = len(between) > len(left) // 2  # the prices hardly differ: looking closer is vain
+            stuck = len(between) > len(left) // 2  # most prices are equal: they sort fast
             left, need = left[between], need - gain_under
-            if done:
+            if stuck:
                 break
     left = left[np.argsort(price[left], kind="stable")]
     left = left[: int(np.searchsorted(np.cumsum(freed[left]), need)) + 1]
@@ -69,7 +69,7 @@ def cheapest(price: Floats, freed: Floats, need: float) -> tuple[Ints, int]:
 
 
 def _bracket(prices: Floats, gains: Floats, need: float) -> tuple[float, float]:
-    """Two prices that most likely enclose the cut, from every so-manieth thing."""
+    """Two prices that most likely enclose the cut, from a strided sample."""
     stride = len(prices) // _SAMPLE + 1
     some = prices[::stride]
     order = np.argsort(some, kind="stable")

@@ -77,6 +77,9 @@ class Transaction(Protocol):
     def room_for(self, need: int) -> int:
         """Bytes left inside the budget once `need` more are written; negative if they do not fit."""
 
+    def fits(self, need: int) -> bool:
+        """Whether `need` more bytes fit both the budget and what this transaction may dirty."""
+
     def slack(self) -> int:
         """Bytes this transaction may still dirty before it must end."""
 

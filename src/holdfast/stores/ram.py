@@ -86,6 +86,9 @@ class RamStore:
     def excess(self, budget: int) -> int:
         return self._used() - budget
 
+    def fits(self, need: int) -> bool:
+        return self.room_for(need) >= 0
+
     def slack(self) -> int:
         return 1 << 40
 

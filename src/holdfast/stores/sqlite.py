@@ -44,6 +44,7 @@ _SHM_REGION, _FRAMES_PER_REGION = 32 * 1024, 4062
 _NEAR = 8  # rows so close share their pages
 _SEAL_PAGES = 8  # a block may be written before the rows it replaces are dropped
 _PATIENCE_S = 10.0  # how long a writer waits for other processes
+_BUSY_MS = 2000  # SQLite's own waiting, for programs that do not take the lock
 _READER_PATIENCE_S = 2.0  # how long it waits for a reader that pins the log
 _SAFE_SQLITE = (3, 51, 3)  # the first release without the WAL-reset corruption bug
 
@@ -107,33 +108,46 @@ class SqliteStore:
         try:
             self._db = _connect(self.path, vfs)
             self._frames = 0
-            self._foreign = False
-            fresh = _pragma(self._db, "page_count") == 0
+            self._foreign = self._wide = False
+            fresh = self._is_fresh()
             if fresh:
-                self._db.execute(f"PRAGMA page_size={PAGE}; PRAGMA auto_vacuum=INCREMENTAL")
-                self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            elif _pragma(self._db, "application_id") != APPLICATION_ID:
-                raise CorruptStoreError(f"{self.path} is not a Holdfast memory")
+                if budget is None:
+                    raise NotFoundError(f"{self.path} was never finished; give a budget to make it")
+                for pragma in (f"page_size={PAGE}", "auto_vacuum=INCREMENTAL"):
+                    _pragma(self._db, pragma)
+                _pragma(self._db, f"application_id={APPLICATION_ID}")
             if _pragma(self._db, "journal_mode=WAL") != "wal":
                 raise StoreError(f"{self.path}: this file system has no write-ahead logging")
-            self._db.execute(
-                f"PRAGMA synchronous={durability.upper()}; PRAGMA wal_autocheckpoint=0;"
-                "PRAGMA temp_store=MEMORY; PRAGMA cache_spill=OFF; PRAGMA cache_size=-2048"
-            )
-            self._db.set_wal_hook(self._on_commit)  # after the pragma, which would replace it
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            self._migrate(budget)
-            self.budget = int(self.meta("budget") or 0)
+            for pragma in (
+                f"synchronous={durability.upper()}", "wal_autocheckpoint=0",
+                "temp_store=MEMORY", "cache_spill=OFF", "cache_size=-2048",
+            ):  # fmt: skip
+                _pragma(self._db, pragma)
+            self._db.set_wal_hook(self._on_commit)  # after wal_autocheckpoint, which replaces it
+            self.budget = budget if fresh and budget else int(self.meta("budget") or 0)
             self._limit_pages()
+            self._wide = True  # whatever length the log was left at, cut it first
+            self._make_wal_room(0)
+            self._migrate()
             if budget is not None and budget != self.budget:
                 self._adopt(budget)
             self._version = _pragma(self._db, "data_version")
             self._reader = _connect(self.path, vfs)
-            self._reader.execute("PRAGMA query_only=ON; PRAGMA cache_size=-1024")
+            for pragma in ("query_only=ON", "cache_size=-1024"):
+                _pragma(self._reader, pragma)
         finally:
             self._lock.release()
 
-    def _migrate(self, budget: int | None) -> None:
+    def _is_fresh(self) -> bool:
+        """Whether nothing was ever made of this file. Raises if it is somebody else's."""
+        tables = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0][0]
+        if not tables and not _pragma(self._db, "user_version"):
+            return True
+        if _pragma(self._db, "application_id") != APPLICATION_ID:
+            raise CorruptStoreError(f"{self.path} is not a Holdfast memory")
+        return False
+
+    def _migrate(self) -> None:
         have = int(_pragma(self._db, "user_version"))
         if have > len(MIGRATIONS):
             raise StoreError(
@@ -144,9 +158,8 @@ class SqliteStore:
             with self._db:
                 step(self._db)
                 if number == 1:
-                    self.set_meta("budget", str(budget))
+                    self.set_meta("budget", str(self.budget))
                 self._db.execute(f"PRAGMA user_version={number}")
-        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     # ---- the budget ------------------------------------------------------------------------
 
@@ -155,8 +168,10 @@ class SqliteStore:
 
     def _database_share(self, wal: int, budget: int | None = None) -> int:
         """Bytes the database file may have beside a log of `wal` bytes."""
-        regions = 1 + wal // FRAME // _FRAMES_PER_REGION
-        return (budget or self.budget) - wal - regions * _SHM_REGION
+        budget = budget or self.budget
+        largest = max(wal, _wal_for(self.largest_event(budget)))
+        regions = 1 + largest // FRAME // _FRAMES_PER_REGION  # they never shrink while open
+        return budget - wal - regions * _SHM_REGION
 
     def _limit_pages(self) -> None:
         self._wal_cap = self._wal_share(self.budget)
@@ -171,8 +186,8 @@ class SqliteStore:
     def capacity(self) -> int:
         return self._database_share(self._wal_cap)
 
-    def largest_event(self) -> int:
-        return min(LARGEST_EVENT, (self.budget - SMALLEST_BUDGET // 2) // 4)
+    def largest_event(self, budget: int | None = None) -> int:
+        return min(LARGEST_EVENT, ((budget or self.budget) - SMALLEST_BUDGET // 2) // 4)
 
     def batch_bytes(self) -> int:
         return self._wal_cap // 8
@@ -184,6 +199,9 @@ class SqliteStore:
     def excess(self, budget: int) -> int:
         """Bytes of pages over what another budget would allow; negative if they fit."""
         return self._used() - self._database_share(self._wal_share(budget), budget)
+
+    def fits(self, need: int) -> bool:
+        return self.room_for(need) >= 0 and self.slack() >= _wal_for(need) - PAGE
 
     def slack(self) -> int:
         return int(self._wal_room - self._dirty * FRAME)
@@ -230,6 +248,7 @@ class SqliteStore:
                 self._version, self._foreign = version, True
                 self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
                 self._frames = self._wal_cap // FRAME
+                self._wide = _size_of(f"{self.path}-wal") > self._wal_cap
                 budget = int(self.meta("budget") or 0)
                 if budget != self.budget:
                     self.budget = budget
@@ -246,6 +265,8 @@ class SqliteStore:
     @contextlib.contextmanager
     def transaction(self, need: int = 0) -> Iterator[SqliteStore]:
         with _translated(self.path), self._writing():
+            if self._wide:
+                self._make_wal_room(0)
             wide = _wal_for(need) > self._wal_cap and self.room_for(need) >= 0
             if wide:
                 self._widen(need)
@@ -262,11 +283,8 @@ class SqliteStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-            finally:
-                if wide:
-                    self._limit_pages()
             if wide:
-                self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._narrow()
             elif self._frames * FRAME > self._wal_cap // 2:
                 self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
 
@@ -274,19 +292,31 @@ class SqliteStore:
         """Give the log more than its usual share for one large transaction."""
         wal = _wal_for(need)
         share = self._database_share(wal)
+        self._wide = True  # until the log is cut again, the database keeps to the smaller share
         self._shrink(share)
         self._make_wal_room(self._wal_cap)
-        self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._wide = True
         self._wal_room = wal
         _pragma(self._db, f"max_page_count={share // PAGE}")
 
+    def _narrow(self) -> bool:
+        """Cut the log to nothing and give the database its usual share back; False if pinned."""
+        if self._wide and not self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE):
+            return False
+        self._wide = False
+        self._limit_pages()
+        return True
+
     def _make_wal_room(self, need: int) -> None:
         """Reset the log if `need` more bytes might not fit; wait a bounded time for readers."""
-        if self._frames * FRAME + need <= self._wal_cap:
+        if self._frames * FRAME + need <= self._wal_cap and not self._wide:
             return
         deadline = time.monotonic() + self._reader_patience_s
         while True:
-            if self._checkpoint(apsw.SQLITE_CHECKPOINT_RESTART):
+            if self._wide:
+                if self._narrow():
+                    return
+            elif self._checkpoint(apsw.SQLITE_CHECKPOINT_RESTART):
                 self._frames = 0
                 return
             if time.monotonic() > deadline:
@@ -299,10 +329,13 @@ class SqliteStore:
 
     def _checkpoint(self, mode: int) -> bool:
         """Copy the log into the database; whether all of it went (and, as asked, was reset)."""
+        self._db.set_busy_timeout(0)  # whoever must wait does so in `_make_wal_room`
         try:
             frames, copied = self._db.wal_checkpoint(mode=mode)
         except apsw.BusyError:
             return False
+        finally:
+            self._db.set_busy_timeout(_BUSY_MS)
         if mode == apsw.SQLITE_CHECKPOINT_TRUNCATE:
             self._frames = 0
         return frames == copied
@@ -444,18 +477,12 @@ class SqliteStore:
         return [data for (data,) in self._read("SELECT data FROM dictionary ORDER BY id")]
 
     def usage(self) -> StoreUsage:
-        def size(suffix: str = "") -> int:
-            try:
-                return os.stat(f"{self.path}{suffix}").st_size
-            except FileNotFoundError:
-                return 0
-
         def total(table: str) -> int:
             ((nbytes,),) = self._read(f"SELECT coalesce(sum(length(data)), 0) FROM {table}")
             return int(nbytes)
 
         ((ledger,),) = self._read("SELECT coalesce(sum(length(value)), 0) FROM meta")
-        database, wal, shm = size(), size("-wal"), size("-shm")
+        database, wal, shm = (_size_of(f"{self.path}{s}") for s in ("", "-wal", "-shm"))
         with self._read_lock:
             used = int(_pragma(self._reader, "page_count")) - int(
                 _pragma(self._reader, "freelist_count")
@@ -491,13 +518,20 @@ class SqliteStore:
 
 def _connect(path: Path, vfs: str | None) -> apsw.Connection:
     db = apsw.Connection(str(path), vfs=vfs)
-    db.set_busy_timeout(int(_PATIENCE_S * 1000))
+    db.set_busy_timeout(_BUSY_MS)
     return db
 
 
 def _pragma(db: apsw.Connection, text: str) -> Any:
     rows = db.execute(f"PRAGMA {text}").fetchall()
     return rows[0][0] if rows else None
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _pages_for(nbytes: int) -> int:

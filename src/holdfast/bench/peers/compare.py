@@ -161,6 +161,7 @@ class _Outcome:
     rankings: Sequence[Sequence[int]]
     disk_bytes: int
     import_s: float = 0.0
+    settled_s: float = 0.0  # work put off until after the adds: compaction, saving
 
     @property
     def adds_per_s(self) -> float:
@@ -255,6 +256,7 @@ def _row(outcomes: Sequence[_Outcome], work: Work, scored: bool) -> dict[str, An
         "search_ms": quantiles_ms([s for each in outcomes for s in each.searched_s]),
         "disk_bytes": first.disk_bytes,
         "import_s": round(first.import_s, 3),
+        "settled_s": round(first.settled_s, 3),
     }
     if scored and first.rankings:
         found = [

@@ -36,6 +36,9 @@ class Peer:
             metadatas=[{"user": user}],
         )
 
+    def settle(self) -> None:
+        """Nothing was put off."""
+
     def search(self, user: str, text: str, vector: Any, k: int) -> list[int]:
         """Nearest of the user's."""
         del text

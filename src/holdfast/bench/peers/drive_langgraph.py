@@ -43,6 +43,9 @@ class Peer:
         self._vector = vector.tolist()
         self._store.put(("memories", user), str(n), {"text": text})
 
+    def settle(self) -> None:
+        """Nothing was put off."""
+
     def search(self, user: str, text: str, vector: Any, k: int) -> list[int]:
         """Nearest in the user's namespace."""
         self._vector = vector.tolist()

@@ -38,3 +38,6 @@ class Peer:
         """One put in the user's namespace."""
         del vector
         self._store.put(("memories", user), str(n), {"text": text})
+
+    def settle(self) -> None:
+        """Nothing was put off."""

@@ -49,6 +49,9 @@ class Peer:
         self._given.vector = vector.tolist()
         self._memory.add(text, user_id=user, metadata={"n": n}, infer=False)
 
+    def settle(self) -> None:
+        """Nothing was put off."""
+
     def search(self, user: str, text: str, vector: Any, k: int) -> list[int]:
         """Its search, at its defaults but for the limit."""
         self._given.vector = vector.tolist()

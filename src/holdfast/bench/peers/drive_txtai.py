@@ -21,7 +21,8 @@ class Peer:
     searches = True
 
     def __init__(self, folder: Path, dimensions: int) -> None:
-        del dimensions, folder
+        del dimensions
+        self._folder = folder
         self._vector: Any = np.zeros(1, np.float32)
         self._index = _txtai.Embeddings(
             {
@@ -36,6 +37,10 @@ class Peer:
         """One upsert."""
         self._vector = vector
         self._index.upsert([(n, {"text": text, "user": user}, None)])
+
+    def settle(self) -> None:
+        """Save: only now is anything on disk."""
+        self._index.save(str(self._folder / "index"))
 
     def search(self, user: str, text: str, vector: Any, k: int) -> list[int]:
         """Hybrid search in SQL, the user as a condition."""

@@ -34,6 +34,9 @@ def main() -> None:
         added.append(time.perf_counter() - begun)
         if begun > stop:
             break
+    begun = time.perf_counter()
+    peer.settle()
+    settled = time.perf_counter() - begun
     rankings, searched = [], []
     if peer.searches and len(added) == len(rows):
         for (user, text), vector in zip(job["queries"], query_vectors, strict=True):
@@ -44,6 +47,7 @@ def main() -> None:
         "version": peer.version,
         "settings": peer.settings,
         "import_s": imported,
+        "settled_s": settled,
         "added_s": added,
         "searched_s": searched,
         "rankings": rankings,

@@ -1,0 +1,192 @@
+"""From text to index terms: what a query and an event must share to be found by words.
+
+A text is cut at white space. What a chunk yields is worked out once and remembered, so the usual
+cost of a chunk is one dictionary look-up. `words` shows the words whose hashes are the terms.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
+from typing import Any
+from zlib import crc32
+
+from holdfast.derive.memo import Memo
+from holdfast.derive.stopwords import CAPITAL_WORDS, STOP_WORDS
+
+# Marks belong to the word they modify, but `\w` leaves them out: South Asian vowel signs, and
+# the combining marks of Latin, Hebrew, Arabic, Thai, Lao, Tibetan, Myanmar and Khmer.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u0eb1-\u0ece\u0f18-\u0f39\u0f71-\u0f84"
+    "\u102b-\u103e\u17b4-\u17d3\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\u302a-\u302f\u3099\u309a"
+)
+# Written without spaces between words: Thai, Lao, Myanmar, Khmer, kana, Han.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_HANGUL = "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
+
+_W = rf"[\w{_MARKS}]"
+_TOKEN = re.compile(
+    rf"\d{{1,3}}(?:,\d{{3}})+(?![\d,])|{_W}+(?:[.'’@:/-]{_W}+)*(?:\+\+|\#(?!{_W}))?"
+)
+_SCRIPT = re.compile(rf"[{_UNSPACED}]+|[{_HANGUL}]+|[^{_UNSPACED}{_HANGUL}]+")
+_UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{_HANGUL}]")
+_CLITIC = re.compile(r"['’](?:s|m|re|ve|ll|d)$", re.IGNORECASE)
+_ACRONYM = re.compile(r"(?:[a-z]\.)+[a-z]", re.IGNORECASE)
+_PARTS = re.compile(r"[_.'’@:/+#-]+")
+_CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]{3}")
+_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_INVISIBLE = dict.fromkeys([0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
+_STEM_LONGEST = 32
+
+
+def hash_term(field: str, word: str) -> int:
+    """The index term of a normalised word: 32 bits; another field, another term."""
+    named = f"{field}\x1f{word}" if field else word
+    return crc32(named.encode("utf-8", "surrogatepass"))
+
+
+def terms(text: str) -> list[int]:
+    """The index terms of a text, in order, with repeats; stop words left out.
+
+    Notes
+    -----
+    Linear in the text. Never fails, whatever the text holds, lone surrogates included.
+
+    Examples
+    --------
+    >>> terms("The cats sat.") == terms("cat, sat")
+    True
+    """
+    return list(chain.from_iterable(map(_TERMS.__getitem__, text.split())))
+
+
+def words(text: str) -> list[str]:
+    """The normalised words behind `terms`, in the same order.
+
+    Examples
+    --------
+    >>> words("Caroline's running to foo_bar.py")
+    ['carolin', 'run', 'foo_bar.py', 'foo', 'bar', 'py']
+    """
+    return [word for chunk in text.split() for word in _words(chunk, STOP_WORDS)]
+
+
+def query_terms(text: str) -> list[int]:
+    """As `terms`, but a query of nothing but stop words keeps them."""
+    return terms(text) or [
+        hash_term("", word) for chunk in text.split() for word in _words(chunk, frozenset())
+    ]
+
+
+def _hashes(chunk: str) -> tuple[int, ...]:
+    return tuple(hash_term("", word) for word in _words(chunk, STOP_WORDS))
+
+
+_TERMS: Memo[tuple[int, ...]] = Memo(_hashes)
+
+
+def _words(chunk: str, stops: frozenset[str]) -> Iterator[str]:
+    """The normalised words of a text without white space."""
+    if not chunk.isascii():
+        chunk = unicodedata.normalize("NFKC", chunk).translate(_INVISIBLE)
+    for token in _TOKEN.findall(chunk):
+        yield from _token_words(token, stops)
+
+
+def _token_words(token: str, stops: frozenset[str]) -> Iterator[str]:
+    """An identifier whole and in parts; other compounds in parts; a word as it is."""
+    token = _CLITIC.sub("", token.strip("_"))
+    if token.isalnum():
+        yield from _plain_words(token, stops)
+    elif "," in token:
+        yield token.replace(",", "")
+    elif token[-3:].lower() in ("n't", "n’t"):  # all of these are negated auxiliaries
+        if not stops:
+            yield token.casefold().replace("’", "'")
+    elif _ACRONYM.fullmatch(token):
+        yield from _plain_words(token.replace(".", ""), stops)
+    else:
+        parts = [part for part in _PARTS.split(token) if part]
+        whole = _whole(token, parts)
+        if whole:
+            yield whole
+        for part in parts:
+            if not whole or len(part) > 1:
+                yield from _plain_words(part, stops)
+
+
+def _whole(token: str, parts: list[str]) -> str:
+    """How a compound is indexed as one word; empty if it is only the sum of its parts."""
+    if _UNSPACED_RUN.search(token):
+        return ""
+    folded = token.casefold()
+    if "'" in token or "’" in token:
+        return "".join(parts).casefold()  # o'clock, rock'n'roll
+    if any(mark in token for mark in "_.@+#") or (
+        len(parts) > 1 and any(c.isdigit() for c in token)
+    ):
+        return folded  # foo_bar.py, a.b@c, c++, 2023-05-07, gpt-4, 17:30
+    return ""
+
+
+def _plain_words(word: str, stops: frozenset[str]) -> Iterator[str]:
+    """A run of letters and digits, normalised; also the humps of camel case."""
+    if not word.isascii():
+        yield from _foreign_words(word, stops)
+        return
+    folded = word.lower()
+    if folded in stops and word not in CAPITAL_WORDS:
+        return
+    yield _stem(folded)
+    if _CAMEL.search(word):
+        for hump in _HUMP.findall(word):
+            part = hump.lower()
+            if len(part) > 1 and part != folded and part not in stops:
+                yield _stem(part)
+
+
+def _foreign_words(word: str, stops: frozenset[str]) -> Iterator[str]:
+    """A word with letters beyond ASCII; pairs of characters where words have no spaces."""
+    for run in _SCRIPT.findall(word):
+        if _UNSPACED_RUN.match(run):
+            folded = run.casefold()
+            pairs = zip(folded, folded[1:], strict=False)
+            yield from map("".join, pairs) if len(folded) > 1 else folded
+            continue
+        folded = unicodedata.normalize("NFKC", run.casefold())
+        if folded in stops:
+            continue
+        bare = _without_marks(folded)
+        yield folded if folded != bare else _stem(folded)
+        if folded != bare and bare:
+            yield _stem(bare)  # so that "cafe" finds "café"
+
+
+def _without_marks(word: str) -> str:
+    """Latin, Greek, Cyrillic, Hebrew and Arabic letters without their marks."""
+    if any("\u0900" <= c <= "\u1cff" for c in word):  # there, marks are vowels
+        return word
+    split = unicodedata.normalize("NFD", word)
+    return unicodedata.normalize("NFC", "".join(c for c in split if not unicodedata.combining(c)))
+
+
+def _stem(word: str) -> str:
+    """The Snowball English stem of a lower-case ASCII word; anything else unchanged."""
+    if len(word) <= _STEM_LONGEST and word.isascii() and word.isalpha():
+        stem: str = _stemmer().stemWord(word)
+        return stem
+    return word
+
+
+@cache
+def _stemmer() -> Any:
+    import Stemmer
+
+    return Stemmer.Stemmer("english", 0)  # no cache of its own: the memo is one

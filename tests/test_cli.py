@@ -1,0 +1,580 @@
+"""The command line: what it stores, prints and exits with."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast import Event, Memory, errors
+from holdfast.cli import common, lines, main, observe, render, root
+from holdfast.records import KINDS
+
+ROWS = [
+    {"content": "The spare key is under the blue pot.", "speaker": "Ana", "at": 1_740_988_800},
+    {"text": "I moved the bicycle to the shed.", "speaker": "Ben", "at": "2025-03-03T08:05:00Z"},
+    {"content": "Dentist on Thursday at nine.", "speaker": "Ana", "mood": "calm", "size": 3},
+]
+
+
+class Shell:
+    """Runs command lines in this process and keeps what they print."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        self._capsys, self.folder = capsys, folder
+        self.file = str(folder / "m.holdfast")
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        found = main(list(arguments))
+        self.out, self.err = self._capsys.readouterr()
+        assert found == code, self.err
+        return self.out
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self(*arguments, "--json", code=code))
+
+    def write(self, name: str, text: str | bytes) -> str:
+        path = self.folder / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return str(path)
+
+    def failure(self, *arguments: str, code: int) -> tuple[str, str]:
+        """The error and the hint of a command line that fails."""
+        self(*arguments, code=code)
+        error, hint = self.err.splitlines()[0], self.err.splitlines()[-1]
+        assert error.startswith("error: ")
+        assert hint.startswith("hint: ")
+        return error, hint
+
+
+@pytest.fixture
+def sh(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    return Shell(capsys, tmp_path)
+
+
+@pytest.fixture
+def full(sh: Shell) -> Shell:
+    """A shell whose memory holds the three rows."""
+    source = sh.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in ROWS))
+    assert sh("observe", sh.file, source, "--budget", "1 MiB") == "stored 3 events (e1 to e3)\n"
+    return sh
+
+
+# ---- observe -----------------------------------------------------------------------------------
+
+
+def test_fields_become_events_and_the_rest_metadata(full: Shell) -> None:
+    with Memory.open(full.file) as memory:
+        first, second, third = memory.log()
+    assert first.event.content == ROWS[0]["content"]
+    assert first.event.at == 1_740_988_800
+    assert second.event.content == ROWS[1]["text"]
+    assert second.event.at == 1_740_989_100
+    assert dict(third.event.metadata) == {"mood": "calm", "size": 3}
+
+
+def test_a_bad_line_stops_everything(sh: Shell) -> None:
+    source = sh.write("in.jsonl", '{"content": "good"}\n\n{"content": 3}\nnot json\n')
+    error, hint = sh.failure("observe", sh.file, source, "--budget", "1 MiB", code=4)
+    assert error == "error: 2 of 3 lines are no events; nothing was stored"
+    assert "line 3: " in sh.err
+    assert "line 4: it is not JSON (column 1" in sh.err
+    assert "--skip-bad" in hint
+    assert not os.path.exists(sh.file)
+
+
+def test_skip_bad_stores_the_good_lines(sh: Shell) -> None:
+    source = sh.write("in.jsonl", '{"content": "good"}\n[1]\n{"content": "also"}\n')
+    arguments = ("observe", sh.file, source, "--budget", "1 MiB", "--skip-bad")
+    found = sh.json(*arguments)
+    assert found["events"] == 2
+    assert found["bad"] == [{"number": 2, "reason": "it is a JSON list, not an object"}]
+    sh(*arguments)
+    assert "line 2: it is a JSON list" in sh.err
+
+
+def test_bad_lines_as_json(sh: Shell) -> None:
+    source = sh.write("in.jsonl", "{}\n")
+    found = sh.json("observe", sh.file, source, "--budget", "1 MiB", code=4)
+    assert found["events"] == 0
+    assert [bad["number"] for bad in found["bad"]] == [1]
+
+
+def test_only_the_first_bad_lines_are_named(sh: Shell) -> None:
+    source = sh.write("in.jsonl", "x\n" * 30)
+    sh.failure("observe", sh.file, source, "--budget", "1 MiB", code=4)
+    assert sh.err.count("  line ") == observe.SHOWN
+    assert "and 20 more" in sh.err
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"content": ""}', "at least 1 byte"),
+        ('{"content": "x", "at": "yesterday"}', "'at' must be"),
+        ('{"content": "x", "at": true}', "'at' must be"),
+        ('{"content": "x", "at": 1e300}', "no time"),
+        ('{"content": "x", "kind": "rumour"}', "kind"),
+        ('{"content": "x", "pinned": 1}', "'pinned' must be true or false"),
+        ('{"content": "x", "parents": ["1"]}', "'parents' must be"),
+        ('{"content": "x", "parents": [true]}', "'parents' must be"),
+        ('{"content": "x", "parents": 1}', "'parents' must be"),
+        ('{"content": "x", "metadata": []}', "'metadata' must be"),
+        ('{"content": "x", "speaker": 5}', "speaker must be text"),
+        ('{"content": "x", "scope": {}}', "scope"),
+        ('{"content": "x", "n": NaN}', "NaN"),
+        ('{"content_base64": "*"}', "base64"),
+        ("[" * 100_000, "nested too deeply"),
+        ("null", "not an object"),
+        ("\udcff", "not UTF-8"),
+    ],
+)
+def test_reasons(line: str, reason: str) -> None:
+    (found,) = lines.Reader().read([(7, line)])
+    assert isinstance(found, lines.BadLine)
+    assert found.number == 7
+    assert reason in found.reason
+
+
+@given(
+    content=st.text(min_size=1).filter(lambda text: text.isprintable()),
+    speaker=st.none() | st.text(max_size=20),
+    kind=st.sampled_from(KINDS),
+    at=st.none() | st.floats(-1e9, 4e9),
+    own=st.dictionaries(
+        st.sampled_from(["mood", "size", "tier", "terms", "colour"]), st.integers() | st.text()
+    ),
+    pinned=st.booleans(),
+    parents=st.lists(st.integers(1, 9)),
+)
+def test_any_event_survives_its_line(
+    content: str,
+    speaker: str | None,
+    kind: str,
+    at: float | None,
+    own: dict[str, Any],
+    pinned: bool,
+    parents: list[int],
+) -> None:
+    row = {"content": content, "speaker": speaker, "kind": kind, "at": at, "pinned": pinned}
+    event = lines.Reader().event(json.dumps({**row, "parents": parents, **own}))
+    assert event == Event(
+        content,
+        speaker=speaker or None,
+        kind=kind,  # type: ignore[arg-type]
+        at=at,
+        metadata=own,
+        parents=tuple(parents),
+        pinned=pinned,
+    )
+
+
+def test_bytes_and_defaults() -> None:
+    reader = lines.Reader(scope="team/a", speaker="Ana", kind="note")
+    event = reader.event('{"content_base64": "AP8="}')
+    assert event == Event(b"\x00\xff", scope="team/a", speaker="Ana", kind="note")
+    own = reader.event('{"content": "x", "scope": "b", "speaker": "Ben", "kind": "message"}')
+    assert own == Event("x", scope="b", speaker="Ben")
+
+
+def test_plain_text(sh: Shell) -> None:
+    source = sh.write("in.txt", "one\r\n\n  two \nthree\x0bfour")
+    options = ("--format", "text", "--budget", "1 MiB", "--speaker", "log", "--scope", "app/")
+    assert sh.json("observe", sh.file, source, *options)["events"] == 3
+    with Memory.open(sh.file) as memory:
+        records = list(memory.log())
+    assert [r.event.content for r in records] == ["one", "  two ", "three\x0bfour"]
+    assert {(r.event.speaker, r.event.scope.strip("/")) for r in records} == {("log", "app")}
+
+
+def test_standard_input(sh: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = io.TextIOWrapper(io.BytesIO(b'{"content": "from a pipe"}\n'))
+    monkeypatch.setattr(sys, "stdin", typed)
+    assert sh.json("observe", sh.file, "--budget", "1 MiB")["events"] == 1
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_packed_input(sh: Shell, suffix: str) -> None:
+    text = b'{"content": "packed"}\n'
+    packed = gzip.compress(text) if suffix == ".gz" else zstandard.compress(text)
+    source = sh.write("in.jsonl" + suffix, packed)
+    assert sh.json("observe", sh.file, source, "--budget", "1 MiB")["events"] == 1
+
+
+def test_keys_are_known_the_second_time(sh: Shell) -> None:
+    source = sh.write("in.jsonl", '{"content": "once", "key": "k1"}\n')
+    assert sh("observe", sh.file, source, "--budget", "1 MiB") == "stored 1 event (e1 to e1)\n"
+    assert "1 known already" in sh("observe", sh.file, source)
+
+
+def test_what_was_let_go_is_said(sh: Shell) -> None:
+    rows = (f"Note {n}: box {n * 7919} holds the {n * 104729} things. " * 12 for n in range(2500))
+    source = sh.write("in.txt", "\n".join(rows))
+    said = sh("observe", sh.file, source, "--format", "text", "--budget", "704 KiB")
+    assert "demoted and" in said
+    status = sh.json("status", sh.file)
+    assert status["disk"] <= status["budget"] == 704 * 1024
+
+
+# ---- following ---------------------------------------------------------------------------------
+
+
+class Actor:
+    """Takes the place of `sleep`: each nap does the next thing to the file, the last one stops."""
+
+    def __init__(self, *acts: Callable[[], object]) -> None:
+        self._acts: Iterator[Callable[[], object]] = iter(acts)
+
+    def __call__(self, seconds: float) -> None:
+        for act in self._acts:
+            act()
+            return
+        raise KeyboardInterrupt
+
+
+def followed(path: Path, *acts: Callable[[], object]) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+
+    def read() -> None:
+        for batch in lines.follow(str(path), Actor(*acts)):
+            found.extend(batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        read()
+    return found
+
+
+def test_follow_reads_what_is_added(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\ntw")
+
+    def add(data: bytes) -> Callable[[], object]:
+        return lambda: path.open("ab").write(data)
+
+    found = followed(path, add(b"o"), add(b"\n\nfour\n"), add(b"half"))
+    assert found == [(1, "one"), (2, "two"), (3, ""), (4, "four")]
+
+
+def test_follow_survives_rotation_and_truncation(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"old one\nold two\n")
+    new = tmp_path / "new"
+    new.write_bytes(b"new\n")
+    found = followed(
+        path, lambda: path.write_bytes(b"cut\n"), path.unlink, lambda: new.rename(path)
+    )
+    assert [text for _, text in found] == ["old one", "old two", "cut", "new"]
+    assert found[-1][0] == 1, "a new file has a first line"
+
+
+def test_follow_waits_for_the_end_of_a_long_line(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * 3_000_000)
+    found = followed(path, lambda: path.open("ab").write(b"\nnext\n"))
+    assert [len(text) for _, text in found] == [3_000_000, 4]
+
+
+def test_follow_needs_a_file(sh: Shell) -> None:
+    sh.failure("observe", sh.file, "--follow", code=2)
+    error, _ = sh.failure(
+        "observe", sh.file, str(sh.folder / "none"), "-f", "--budget", "1 MiB", code=1
+    )
+    assert "no such file" in error
+    assert not os.path.exists(sh.file)
+
+
+def test_follow_command_stores_and_stops(sh: Shell) -> None:
+    source = sh.write("in.txt", "one\ntwo\nthree is not ended")
+    options = ("--format", "text", "--budget", "1 MiB", "--follow", "--idle-exit", "0")
+    found = sh.json("observe", sh.file, source, *options)
+    assert (found["events"], found["first"], found["last"]) == (2, 1, 2)
+
+
+def test_follow_stops_at_a_bad_line_and_keeps_what_was_before(
+    sh: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def batches(*_: object) -> Iterator[list[tuple[int, str]]]:
+        yield [(1, '{"content": "good"}')]
+        yield [(2, "bad")]
+
+    monkeypatch.setattr(observe, "follow", batches)
+    source = sh.write("in.jsonl", "")
+    options = ("--follow", "--budget", "1 MiB")
+    error, _ = sh.failure("observe", sh.file, source, *options, code=4)
+    assert "1 events before them were stored" in error
+    found = sh.json("observe", sh.file, source, *options, "--skip-bad")
+    assert (found["events"], len(found["bad"])) == (1, 1)
+
+
+# ---- reading -----------------------------------------------------------------------------------
+
+
+def test_recall_prints_what_a_model_is_given(full: Shell) -> None:
+    printed = full("recall", full.file, "where is the spare key?", "--tokens", "200")
+    with Memory.open(full.file) as memory:
+        assert printed == memory.recall("where is the spare key?", tokens=200).text + "\n"
+
+
+def test_recall_as_json(full: Shell) -> None:
+    found = full.json("recall", full.file, "spare key", "--explain")
+    item = next(item for item in found["items"] if item["seq"] == 1)
+    assert item["citation"] == "e1[0:36]"
+    assert item["tier"] == "verbatim"
+    assert found["tokens"] <= found["token_budget"] == 1000
+
+
+def test_recall_sees_only_what_it_may(full: Shell) -> None:
+    until = full.json("recall", full.file, "bicycle", "--until", "2025-03-03T08:01:00Z")
+    assert all(item["seq"] == 1 for item in until["items"])
+    before = full.json("recall", full.file, "bicycle", "--before", "2")
+    assert all(item["seq"] == 1 for item in before["items"])
+    elsewhere = full.json("recall", full.file, "bicycle", "--scope", "no/where")
+    assert elsewhere["items"] == []
+
+
+def test_recall_for_people(full: Shell) -> None:
+    printed = full("recall", full.file, "spare key", "--explain")
+    assert "● e1[0:36]" in printed
+    assert "Ana, 2025-03-03 08:00" in printed
+    assert "of 1,000 tokens" in printed
+
+
+def test_nothing_matches(full: Shell) -> None:
+    assert "nothing matches" in full("recall", full.file, "x", "--explain", "--scope", "none")
+
+
+def test_log(full: Shell) -> None:
+    assert full("log", full.file, "--after", "1", "--limit", "1") == (
+        "● e2  2025-03-03 08:05  Ben: I moved the bicycle to the shed.\n"
+    )
+    rows = [json.loads(line) for line in full("log", full.file, "--json").splitlines()]
+    assert [row["seq"] for row in rows] == [1, 2, 3]
+    assert rows[2]["event"]["metadata"]["mood"] == "calm"
+    assert len(rows[0]["digest"]) == 16
+
+
+def test_why_not(full: Shell) -> None:
+    said = full("why-not", full.file, "3", "bicycle")
+    assert said.strip()
+    assert full.json("why-not", full.file, "3", "bicycle")["reason"] == said.strip()
+
+
+def test_status(full: Shell) -> None:
+    printed = full("status", full.file)
+    assert "of 1.0 MiB" in printed
+    assert "● 3 verbatim" in printed
+    assert full.json("status", full.file)["events"]["verbatim"] == 3
+
+
+def test_verify(full: Shell) -> None:
+    assert full("verify", full.file).startswith("ok: 3 events")
+    assert full.json("verify", full.file)["ok"] is True
+
+
+def test_verify_finds_damage(sh: Shell) -> None:
+    source = sh.write("in.txt", "\n".join(f"event number {n} of many" for n in range(4000)))
+    sh("observe", sh.file, source, "--format", "text", "--budget", "4 MiB")
+    data = bytearray(Path(sh.file).read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 64] = b"\xa5" * 64
+    Path(sh.file).write_bytes(data)
+    assert main(["verify", sh.file]) == 3
+
+
+def test_resize(full: Shell) -> None:
+    assert full.json("resize", full.file, "2 MiB")["budget"] == 2 << 20
+    assert "of 1.0 MiB" in full("resize", full.file, "1 MiB")
+    full.failure("resize", full.file, "1 KiB", code=5)
+
+
+# ---- export and import -------------------------------------------------------------------------
+
+
+def test_export_and_import_are_inverse(full: Shell) -> None:
+    out = str(full.folder / "out.jsonl")
+    assert full("export", full.file, out) == f"wrote 3 lines to {out}\n"
+    other = str(full.folder / "other.holdfast")
+    assert full("import", other, out, "--budget", "1 MiB") == "imported 3 events\n"
+    with Memory.open(full.file) as one, Memory.open(other) as two:
+        assert [r.event for r in one.log()] == [r.event for r in two.log()]
+    assert full("export", full.file) == Path(out).read_text("utf-8")
+    assert full.json("import", other, out) == {"events": 3}
+    assert full.json("export", full.file, out)["lines"] == 3
+    assert not os.path.exists(out + ".part")
+
+
+def test_export_that_fails_leaves_the_old_file(full: Shell) -> None:
+    out = full.write("out.jsonl", "old")
+    folder = full.folder / "out.jsonl.part"
+    folder.mkdir()
+    full.failure("export", full.file, out, code=1)
+    assert Path(out).read_text("utf-8") == "old"
+
+
+def test_import_names_the_bad_line(full: Shell) -> None:
+    source = full.write("in.jsonl", '{"content": "x"}\n{}\n')
+    error, _ = full.failure("import", full.file, source, code=4)
+    assert "line 2" in error
+    assert full.json("status", full.file)["events"]["verbatim"] == 3
+
+
+# ---- errors ------------------------------------------------------------------------------------
+
+
+def test_a_mistyped_name_makes_no_memory(sh: Shell) -> None:
+    for command in ("log", "status", "verify", "export"):
+        error, hint = sh.failure(command, sh.file, code=1)
+        assert "no memory at" in error
+        assert "holdfast observe" in hint
+    assert not os.path.exists(sh.file)
+
+
+def test_a_new_memory_needs_a_budget(sh: Shell) -> None:
+    source = sh.write("in.jsonl", '{"content": "x"}\n')
+    sh.failure("observe", sh.file, source, code=1)
+    sh.failure("observe", sh.file, source, "--budget", "12 KiB", code=5)
+    sh.failure("observe", sh.file, source, "--budget", "much", code=5)
+
+
+def test_a_file_that_is_no_memory(sh: Shell) -> None:
+    file = sh.write("m.holdfast", b"SQLite this is not" * 500)
+    sh.failure("status", file, code=3)
+
+
+def test_usage_errors(sh: Shell) -> None:
+    error, hint = sh.failure("recal", sh.file, code=2)
+    assert "recal" in error
+    assert hint == "hint: see: holdfast --help"
+    error, hint = sh.failure("recall", sh.file, code=2)
+    assert hint == "hint: see: holdfast recall --help"
+    sh.failure("recall", sh.file, "x", "--since", "yesterday", code=2)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (errors.CorruptStoreError("block 3 fails its checksum"), 3),
+        (errors.EventTooLargeError("too large"), 4),
+        (errors.BudgetError("too small; raise it"), 5),
+        (errors.StorageFullError("no space"), 5),
+        (errors.StoreBusyError("busy"), 6),
+        (errors.MissingExtraError("no onnxruntime"), 1),
+        (errors.ModelError("hung"), 1),
+        (errors.ClosedError("closed"), 1),
+        (errors.UnknownNameError("no policy 'x'; did you mean 'y'?"), 1),
+        (PermissionError(errno.EACCES, "Permission denied", "f"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(
+    sh: Shell, monkeypatch: pytest.MonkeyPatch, failure: BaseException, code: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(root.cli, "main", fail)
+    sh.failure("status", sh.file, code=code)
+    assert sh.err.count("\n") == 2
+    assert "Traceback" not in sh.err
+
+
+def test_every_error_has_an_exit_code() -> None:
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.HoldfastError):
+            assert any(issubclass(kind, row[0]) for row in root.FAILURES)
+
+
+def test_help_names_every_command(sh: Shell) -> None:
+    page = sh("--help")
+    for command in root.COMMANDS:
+        assert f"  {command} " in page
+        assert "--json" in sh(command, "--help") or command == "bench"
+    assert sh("--version").startswith("holdfast ")
+
+
+def test_a_reader_that_has_enough_is_no_error(full: Shell) -> None:
+    source = full.write("in.txt", "\n".join(f"line {n} of a long text" for n in range(20_000)))
+    full("observe", full.file, source, "--format", "text", "--budget", "8 MiB")
+    program = "import sys; from holdfast.cli import main; sys.exit(main())"
+    run = subprocess.Popen(
+        [sys.executable, "-c", program, "export", full.file],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert run.stdout is not None
+    assert run.stderr is not None
+    run.stdout.readline()
+    run.stdout.close()
+    assert run.stderr.read() == b""
+    run.stderr.close()
+    assert run.wait() == 0
+
+
+# ---- what people see ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "picture"),
+    [
+        (0, 8, "░░░░"),
+        (8, 8, "████"),
+        (9, 8, "████"),
+        (4, 8, "██░░"),
+        (1, 32, "▏░░░"),
+        (1, 0, "░░░░"),
+    ],
+)
+def test_bar(part: float, whole: float, picture: str) -> None:
+    assert render.bar(part, whole, 4) == picture
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1740988800", 1_740_988_800.0),
+        ("2025-03-03", 1_740_960_000.0),
+        ("2025-03-03T09:00:00+01:00", 1_740_988_800.0),
+        (12, 12.0),
+    ],
+)
+def test_times(text: object, seconds: float) -> None:
+    assert common.parse_time(text) == seconds
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_any_time_can_be_shown(at: float) -> None:
+    assert common.show_time(at)
+
+
+def test_progress_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    with common.progress("working", 3) as advance:
+        advance(3)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_shows_a_bar_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with common.progress("working", 10) as advance:
+        advance(1)
+    assert screen.getvalue() == ""
+    monkeypatch.setattr(common, "PATIENCE_S", -1.0)
+    with common.progress("working", 10) as advance:
+        advance(5)
+    assert "working" in screen.getvalue()
