@@ -12,9 +12,10 @@ import hashlib
 import json
 import struct
 import zlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,10 @@ _BLOCK = struct.Struct("<BII")  # format, rows, bytes of the "who" table
 _FORMAT = 1
 
 BYTES, PINNED, DATED = 1, 2, 4  # flags
+_LEVEL = 6  # a third slower than 3 and 3 % smaller; 9 is twice as slow for 1 % more
+_DICTIONARY_BYTES = 16_384
+_WORTH_IT = 0.97  # a dictionary must save more than 3 %; on chats it saves about 10 %
+DICTIONARY_BLOCKS = 96  # blocks to learn from
 _MICROS = 1_000_000
 
 
@@ -269,25 +274,36 @@ class Block:
     def __len__(self) -> int:
         return len(self.who_of)
 
+    @cached_property
+    def _lists(self) -> list[list[Any]]:
+        """Everything as plain lists: reading single rows out of arrays is ten times slower."""
+        columns = [*(self.head[name] for name in _ROW_FIELDS), self.who_of, self.offset]
+        return [column.tolist() for column in columns]
+
     def find(self, seq: int) -> int | None:
         """The place of an event in the block, None if it is not there."""
-        i = int(np.searchsorted(self.head["seq"], seq))
-        return i if i < len(self) and int(self.head["seq"][i]) == seq else None
+        seqs = self._lists[0]
+        i = bisect_left(seqs, seq)
+        return i if i < len(seqs) and seqs[i] == seq else None
 
     def row(self, i: int) -> Row:
-        h = self.head
+        seq, at, recorded, size, tokens, length, episode, surprise, tier, kind, flags, extra, who, (
+            offset
+        ) = self._lists
         return Row(
-            seq=int(h["seq"][i]), at=int(h["at"][i]), recorded=int(h["recorded"][i]),
-            size=int(h["size"][i]), tokens=int(h["tokens"][i]), length=int(h["length"][i]),
-            episode=int(h["episode"][i]), surprise=float(h["surprise"][i]),
-            tier=int(h["tier"][i]), kind=int(h["kind"][i]), flags=int(h["flags"][i]),
-            who=self.who[int(self.who_of[i])],
-            body=self.bodies[int(self.offset[i]) : int(self.offset[i + 1])],
-            extra=int(h["extra"][i]),
+            seq[i], at[i], recorded[i], size[i], tokens[i], length[i], episode[i], surprise[i],
+            tier[i], kind[i], flags[i], self.who[who[i]], self.bodies[offset[i] : offset[i + 1]],
+            extra[i],
         )  # fmt: skip
 
     def rows(self) -> list[Row]:
         return [self.row(i) for i in range(len(self))]
+
+
+_ROW_FIELDS = (
+    "seq", "at", "recorded", "size", "tokens", "length", "episode", "surprise", "tier", "kind",
+    "flags", "extra",
+)  # fmt: skip
 
 
 class BlockCodec:
@@ -297,7 +313,8 @@ class BlockCodec:
     training live side by side; `dictionaries` must hold every one that is still in use.
     """
 
-    def __init__(self, dictionaries: Sequence[bytes] = (), level: int = 6) -> None:
+    def __init__(self, dictionaries: Sequence[bytes] = (), level: int = _LEVEL) -> None:
+        self.dictionaries = tuple(dictionaries)
         self._dictionaries = {0: None} | {
             d.dict_id(): d for d in map(zstandard.ZstdCompressionDict, dictionaries)
         }
@@ -320,6 +337,21 @@ class BlockCodec:
             return unpack_block(self._decompress[key].decompress(data))
         except (zstandard.ZstdError, struct.error, KeyError, ValueError, IndexError) as error:
             raise CorruptStoreError(f"a block of the log cannot be read: {error}") from None
+
+
+    def train(self, blocks: Sequence[Sequence[Row]]) -> bytes | None:
+        """A dictionary learnt from some blocks, if it makes others of them smaller; else None."""
+        packed = [pack_block(rows) for rows in blocks]
+        learn, judge = packed[::2], packed[1::2]
+        samples = [data[i : i + 2048] for data in learn for i in range(0, len(data), 2048)]
+        try:
+            found = zstandard.train_dictionary(_DICTIONARY_BYTES, samples).as_bytes()
+        except zstandard.ZstdError:
+            return None  # too little to learn from, or too little that repeats
+        trained = BlockCodec([found])
+        now = sum(len(self._compress.compress(data)) for data in judge)
+        then = sum(len(trained._compress.compress(data)) for data in judge)
+        return found if then < _WORTH_IT * now else None
 
 
 def pack_block(rows: Sequence[Row]) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
-from holdfast.codec import Row, digest, encode_tail, to_row
+from holdfast.codec import DICTIONARY_BLOCKS, Row, digest, encode_tail, to_row
 from holdfast.derive.episodes import Episodes
 from holdfast.derive.surprise import Surprise
 from holdfast.errors import BudgetError, ClosedError, IdempotencyError
@@ -186,6 +186,7 @@ class Committer:
                     receipts = self._write(tx, changes, flat, total)
                     if shelve:
                         self._shelve(tx, changes)
+                    self._train(tx, changes)
             self._mirror.apply(changes)
             if not done and not losses:
                 raise BudgetError(f"{need} bytes do not fit the budget; nothing was written")
@@ -320,6 +321,19 @@ class Committer:
             outcomes.append(row)
         return outcomes, keyed
 
+    def _train(self, tx: Transaction, changes: Changes) -> None:
+        """Once there is enough to learn from, keep a dictionary if it pays for itself."""
+        mirror = self._mirror
+        if mirror.trained or len(mirror.firsts) < DICTIONARY_BLOCKS:
+            return
+        mirror.trained = True
+        blocks = [mirror.read_block(first) for first in mirror.firsts[-DICTIONARY_BLOCKS:]]
+        data = mirror.codec.train([block.rows() for block in blocks if block is not None])
+        pays = data is not None and len(data) < self._store.capacity() // 64
+        if data is not None and pays and tx.fits(len(data)):
+            tx.put_dictionary(data)
+            changes.dictionary = data
+
     def _shelve(self, tx: Transaction, changes: Changes) -> None:
         """Keep a stretch of the index in the store, and let go of what has become stale."""
         mirror = self._mirror
@@ -347,7 +361,7 @@ class Committer:
         if not new:
             return
         old = self._mirror.tail
-        blocks, left = cut(old + new)
+        blocks, left, nbytes = cut(old, self._mirror.tail_bytes, new)
         if blocks:
             if old:
                 tx.clear_tail(blocks[-1][-1].seq)
@@ -357,7 +371,7 @@ class Committer:
         for row in left:
             if row.seq >= new[0].seq:
                 tx.put_tail(row.seq, encode_tail(row))
-        changes.tail = left
+        changes.tail = (left, nbytes)
 
     def _receipt(self, row: Row, losses: Losses) -> Receipt:
         return Receipt(

@@ -31,6 +31,7 @@ from holdfast.stores.base import Store
 _CACHED_BLOCKS = 384
 _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
+_BYTES_PER_TERM = 11.0  # of English chat, stop words included
 _VECTOR_COST = 24  # bytes of a stored vector beside its codes
 _START_RATIO = 0.5  # compressed bytes per body byte, until blocks tell
 
@@ -54,7 +55,7 @@ class Changes:
     lowered: list[tuple[Row, Sequence[int]]] = field(default_factory=list)
     evicted: list[int] = field(default_factory=list)  # sequence numbers
     blocks: dict[int, tuple[BlockEntry, list[Row]] | None] = field(default_factory=dict)
-    tail: list[Row] | None = None
+    tail: tuple[list[Row], int] | None = None  # its rows and the bytes of their bodies
     vectors: list[Sequence[tuple[int, bytes]]] = field(default_factory=list)
     dictionary: bytes | None = None
     shelved: tuple[int, Rows] | None = None  # a new index segment and the rows it holds
@@ -86,10 +87,12 @@ class Mirror:
             self.blocks: dict[int, BlockEntry] = {}
             self.firsts: list[int] = []
             self.tail: list[Row] = []
+            self.tail_bytes = 0
             self._cache: OrderedDict[int, Block] = OrderedDict()
             self.generation = 0
             self._raw = self._packed = self._blocked = 0
             self.codec = BlockCodec(self._store.dictionaries())
+            self.trained = bool(self.codec.dictionaries)
             self.next_seq = int(self._store.meta("next_seq") or 1)
             self._load_blocks()
             self._load_tail(after=0)
@@ -120,6 +123,7 @@ class Mirror:
         for seq, data in self._store.tail(after):
             row = decode_tail(data)
             self.tail.append(row)
+            self.tail_bytes += len(row.body)
             self._append(row, row_terms(row))
             self.next_seq = max(self.next_seq, seq + 1)
 
@@ -166,7 +170,7 @@ class Mirror:
             for codes in changes.vectors:
                 self._add_vectors(codes)
             if changes.tail is not None:
-                self.tail = changes.tail
+                self.tail, self.tail_bytes = changes.tail
             if changes.lowered or changes.evicted:
                 self.generation += 1
             if self.columns.dead > max(1024, len(self.columns) // 4):
@@ -235,6 +239,10 @@ class Mirror:
         vector = self._dimensions + _VECTOR_COST if self._dimensions and row.tier < Tier.TRACE else 0
         return self.ratio * len(row.body) + _HEAD_COST + _TERM_COST * row.length + vector
 
+    def whole_cost(self, size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """About what events of these sizes cost when they were verbatim."""
+        return self.ratio * size + _HEAD_COST + _TERM_COST * size / _BYTES_PER_TERM
+
     def _costs(self, block: Block) -> npt.NDArray[np.float64]:
         """`cost` of every row of a block."""
         sizes = np.diff(block.offset)
@@ -302,7 +310,7 @@ class Mirror:
 
 def raw_size(rows: Sequence[Row]) -> int:
     """Bytes of the bodies, the measure by which blocks are cut."""
-    return sum(len(row.body) for row in rows)
+    return sum([len(row.body) for row in rows])
 
 
 def check_row(row: Row) -> None:

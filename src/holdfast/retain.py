@@ -18,6 +18,7 @@ from holdfast.codec import Row
 from holdfast.errors import BudgetError
 from holdfast.lower import to_tier
 from holdfast.mirror import BlockEntry, Changes, Mirror, raw_size
+from holdfast.recall.columns import Rows
 from holdfast.records import Tier
 from holdfast.retention.base import Policy, Tiers, View
 from holdfast.stores.base import Transaction
@@ -109,7 +110,7 @@ class Retainer:
         plan = self._policy.plan(view, limit)
         self._queue(mirror, columns.seq[rows], view.tier, plan)
 
-    def _queue(self, mirror: Mirror, seqs: np.ndarray, now: Tiers, plan: Tiers) -> None:  # type: ignore[type-arg]
+    def _queue(self, mirror: Mirror, seqs: Rows, now: Tiers, plan: Tiers) -> None:
         moved = np.flatnonzero(plan != now)
         firsts = np.array(mirror.firsts, np.int64)
         owner = firsts[np.searchsorted(firsts, seqs[moved], side="right") - 1]
@@ -160,42 +161,43 @@ class Retainer:
             put_block(tx, mirror, changes, kept)
 
 
-def view_of(mirror: Mirror, rows: np.ndarray) -> View:  # type: ignore[type-arg]
-    """The columns a policy may look at, for the given rows."""
+def view_of(mirror: Mirror, rows: Rows) -> View:
+    """The columns a policy may look at, for the given rows.
+
+    What a row cost at tiers it has left behind is estimated from the size it had.
+    """
     columns = mirror.columns
     tier = columns.tier[rows]
     cost = columns.cost[rows].astype(np.float64)
     size = columns.size[rows].astype(np.float64)
-    table = np.zeros((len(rows), 4))
-    table[:, Tier.VERBATIM] = cost
-    gist = np.where(
-        size >= _SHORTEST_GIST, _GIST_SHARE * mirror.ratio * size + _GIST_HEAD, cost
-    )
-    table[:, Tier.GIST] = np.where(tier < Tier.GIST, np.minimum(cost, gist), cost)
-    table[:, Tier.TRACE] = np.where(
-        tier < Tier.TRACE, np.minimum(table[:, Tier.GIST], _TRACE_COST), cost
-    )
+    whole = np.where(tier == Tier.VERBATIM, cost, np.maximum(cost, mirror.whole_cost(size)))
+    gist = np.where(size >= _SHORTEST_GIST, _GIST_SHARE * mirror.ratio * size + _GIST_HEAD, whole)
+    gist = np.where(tier == Tier.GIST, cost, np.minimum(gist, whole))
+    trace = np.where(tier == Tier.TRACE, cost, np.minimum(_TRACE_COST, gist))
     return View(
         position=columns.seq[rows],
         now=mirror.next_seq,
-        cost=table,
+        cost=np.column_stack([whole, np.maximum(gist, trace), trace, np.zeros(len(rows))]),
         tier=tier,
         surprise=columns.surprise[rows].astype(np.float64),
         uses=columns.uses[rows].astype(np.float64),
         pinned=columns.pinned[rows],
-        group=columns.who[rows].astype(np.int64),
+        group=columns.scope_ids()[columns.who[rows]],
     )
 
 
-def cut(rows: list[Row]) -> tuple[list[list[Row]], list[Row]]:
-    """Rows as full blocks and what is left over; a large event closes the block it is in."""
-    blocks, start, size = [], 0, 0
-    for end, row in enumerate(rows, 1):
+def cut(
+    tail: list[Row], tail_bytes: int, new: list[Row]
+) -> tuple[list[list[Row]], list[Row], int]:
+    """Rows as full blocks, what is left over, and its bytes; a large event closes its block."""
+    rows = tail + new
+    blocks, start, size = [], 0, tail_bytes
+    for end, row in enumerate(new, len(tail) + 1):
         size += len(row.body)
         if size >= _BLOCK_BYTES or end - start >= _BLOCK_ROWS:
             blocks.append(rows[start:end])
             start, size = end, 0
-    return blocks, rows[start:]
+    return blocks, rows[start:], size
 
 
 def put_block(tx: Transaction, mirror: Mirror, changes: Changes, rows: list[Row]) -> None:

@@ -55,7 +55,7 @@ def test_a_peer_that_is_not_installed_is_skipped(make_set: MakeSet, tmp_path: Pa
 
 
 def test_an_unknown_peer_is_named() -> None:
-    with pytest.raises(UnknownNameError, match="no peer 'nobody'; known: langgraph, chromadb"):
+    with pytest.raises(UnknownNameError, match="no peer 'nobody'; known: langgraph, langgraph_kv"):
         install.python_of("nobody")
 
 

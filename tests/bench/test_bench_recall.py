@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from holdfast.bench import recall, report
 from holdfast.bench.bm25 import BM25, tokenize
 from holdfast.bench.systems import PlainBM25, Recency, Setup, WholeHistory
+from holdfast.derive.tokens import count_tokens
 from holdfast.errors import UnknownNameError
 from holdfast.records import Event
 
@@ -72,15 +73,16 @@ def test_an_unknown_system_is_named(make_set: MakeSet) -> None:
 
 def test_recency_and_whole_history(tmp_path: Path) -> None:
     events = [Event("x" * 36, speaker="A", scope=f"session/{n // 2}") for n in range(6)]
+    each = count_tokens("A: " + "x" * 36 + "\n")
     recency, whole = Recency(Setup(tmp_path)), WholeHistory(Setup(tmp_path))
     for system in (recency, whole):
         system.observe_many(events)
     assert recency.rank("", 2) == [5, 4]
     assert recency.rank("", 2, before=3) == [2, 1]
     assert recency.rank_scopes("", 2) == ["session/2", "session/1"]
-    assert recency.context("", 25).whole == {5, 4}  # ten tokens each, "A: " and a newline included
-    assert whole.context("", 25).whole == set(range(6))
-    assert whole.context("", 25).tokens == 60
+    assert recency.context("", 2 * each + 1).whole == {5, 4}
+    assert whole.context("", 1).whole == set(range(6))
+    assert whole.context("", 1).tokens == 6 * each
 
 
 def naive_bm25(units: Sequence[str], query: str) -> list[int]:

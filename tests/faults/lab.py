@@ -166,8 +166,10 @@ def reopening(path: Path, vfs: str) -> Step:
 
 
 def bulky(i: int) -> Event:
-    """An event that fills a small budget quickly."""
-    return Event(text(i, 3000 + 700 * (i % 5)), scope=f"session/{i // 10}", at=float(i))
+    """An event that fills a small budget quickly; mostly bytes, which are quick to load again."""
+    size = 3000 + 700 * (i % 5)
+    content = text(i, size) if i % 6 == 0 else random.Random(i).randbytes(size)
+    return Event(content, scope=f"session/{i // 10}", at=float(i))
 
 
 def fill(path: Path, budget: int = SMALLEST, nbytes: int = 500_000) -> int:

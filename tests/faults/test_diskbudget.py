@@ -19,7 +19,6 @@ from holdfast.checks.faults import BudgetVFS, watched
 from holdfast.errors import BudgetError, StoreBusyError
 from holdfast.memory import Memory
 from holdfast.records import Event
-from holdfast.stores.sqlite import SqliteStore
 
 MIB = 1024 * 1024
 
@@ -119,28 +118,6 @@ def test_bulk_large_and_resized_stay_under_budget(tmp_path: Path) -> None:
         assert memory.verify().ok
     assert vfs.violations == []
     assert vfs.peak > 3 * MIB
-
-
-@pytest.mark.parametrize("size", [180_000, 4_000_000])
-def test_a_reader_in_the_middle_of_a_large_write_leaves_no_long_log(
-    tmp_path: Path, size: int
-) -> None:
-    """The log outgrows its share for one large event, and must shrink before the rest grows."""
-    path, budget = tmp_path / "a.holdfast", MIB if size < MIB else 20 * MIB
-    row = b"x" * 3900
-    with BudgetVFS(path, budget) as vfs:
-        store = SqliteStore(path, budget, vfs=vfs.name, reader_patience_s=0.05)
-        with store.transaction(size) as tx:
-            tx.put_tail(1, b"y" * size)
-            reader = apsw.Connection(str(path))
-            reader.execute("BEGIN; SELECT count(*) FROM tail").fetchall()
-        reader.close()
-        seq = 1
-        while store.room_for(len(row)) >= 0:
-            with store.transaction(len(row)) as tx:
-                tx.put_tail(seq := seq + 1, row)
-        store.close()
-    assert vfs.violations == []
 
 
 def test_the_budget_survives_a_second_process(tmp_path: Path) -> None:

@@ -35,25 +35,25 @@ MIB = 1024 * 1024
 
 def small(path: Path, vfs: str) -> Iterator[Step]:
     """The life of a small memory: made, written, closed, opened, written."""
-    yield from observing(range(1, 25))
+    yield from observing(range(1, 15))
     yield reopening(path, vfs)
-    yield from observing(range(25, 40))
-    yield bulk(range(40, 60))
+    yield from observing(range(15, 22))
+    yield bulk(range(22, 30))
     yield reopening(path, vfs)
-    yield from observing(range(60, 64))
+    yield from observing(range(30, 33))
 
 
 def sealing(path: Path, vfs: str) -> Iterator[Step]:
     """Enough bytes that the tail is sealed into blocks, and the log is copied and reset."""
-    yield from observing(range(1, 30), lambda i: Event(text(i, 1500), at=float(i)))
-    yield bulk(range(30, 100), lambda i: Event(text(i, 400), at=float(i)))
-    yield from observing(range(100, 110))
+    yield from observing(range(1, 16), bulky)
+    yield bulk(range(16, 40), lambda i: Event(text(i, 700), at=float(i)))
+    yield from observing(range(40, 46))
 
 
 def large(path: Path, vfs: str) -> Iterator[Step]:
     """Events of up to an eighth of the budget among small ones."""
     for i in range(1, 13):
-        yield from observing([i], lambda i: Event(text(i, 6_000 * i if i % 3 == 0 else 200)))
+        yield from observing([i], lambda i: Event(text(i, 3_000 * i if i % 3 == 0 else 200)))
 
 
 def retention(path: Path, vfs: str) -> Iterator[Step]:
@@ -74,7 +74,7 @@ def resized(path: Path, vfs: str) -> Iterator[Step]:
 
 
 Workload = Callable[[Path, str], Iterator[Step]]
-STATES: dict[Workload, int] = {small: 2200, sealing: 1000, large: 700, retention: 600, resized: 500}
+STATES: dict[Workload, int] = {small: 3000, sealing: 1000, large: 500, retention: 300, resized: 200}
 
 
 def recorded(path: Path, workload: Workload) -> tuple[list[Op], History]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from holdfast.bench.bm25 import BM25
 from holdfast.bench.datasets import Unit
 from holdfast.bench.scorers import distinct
+from holdfast.derive.tokens import count_tokens
 from holdfast.records import Event, Tier
 
 if TYPE_CHECKING:
@@ -60,11 +61,6 @@ class System(Protocol):
     def bytes_used(self) -> int: ...
 
     def close(self) -> None: ...
-
-
-def count_tokens(text: str) -> int:
-    """One token per four bytes of UTF-8, rounded up: what systems without a counter are held to."""
-    return -(-len(text.encode()) // 4)
 
 
 class HoldfastSystem:

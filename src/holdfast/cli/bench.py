@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -70,9 +69,6 @@ def recall(
         streams=streams,
         progress=_say,
     )
-    if len(result["results"]) == 1:
-        (only,) = result.pop("results")
-        result = {**only, **result}
     _give(result, out)
 
 
@@ -136,6 +132,48 @@ def latency(
     _give(run(sizes=sorted(sizes), budget=budget, data=data, directory=directory, on_row=_row), out)
 
 
+@bench.command()
+@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False))
+@click.option("--peer", "peers", multiple=True, help="Which; more than once for more. All if none.")
+@click.option("--install", is_flag=True, help="Make the peers' environments first (uses pip).")
+@click.option(
+    "--vectors",
+    type=click.Path(exists=True, file_okay=False),
+    help="A folder with turns.npy and queries.npy; hashed words otherwise.",
+)
+@click.option("--limit", default=3_000, show_default=True, help="Turns that are added.")
+@click.option("--repeats", default=1, show_default=True, help="Rounds; figures are medians.")
+@json_option
+def peers(
+    directory: str | None,
+    peers: tuple[str, ...],
+    install: bool,
+    vectors: str | None,
+    limit: int,
+    repeats: int,
+    out: str | None,
+) -> None:
+    """Measure other memories on the set in DIRECTORY, beside Holdfast in the same minutes."""
+    from holdfast.bench.peers.install import PEERS
+    from holdfast.bench.peers.install import install as make
+
+    chosen = peers or tuple(PEERS)
+    if install:
+        for name in chosen:
+            _say(f"installing {name}")
+            make(name)
+    if directory is None:
+        if install:
+            return
+        raise click.UsageError("a DIRECTORY with a data set is needed")
+    from holdfast.bench.peers.compare import run
+
+    result = run(
+        directory, peers=chosen, vectors=vectors, limit=limit, repeats=repeats, progress=_say
+    )
+    _give(result, out)
+
+
 def _say(line: str) -> None:
     """Say on standard error what is being measured."""
     click.echo(line, err=True)
@@ -149,13 +187,20 @@ def _row(row: dict[str, Any]) -> None:
 
 def _give(result: dict[str, Any], out: str | None) -> None:
     """Write a result as JSON, or print it for people, or both."""
-    if out == "-":
-        click.echo(json.dumps(result, ensure_ascii=False))
-        return
-    if out:
-        with open(out, "w", encoding="utf-8") as file:
-            json.dump(result, file, ensure_ascii=False, indent=1)
-            file.write("\n")
-    from holdfast.cli.tables import print_result
+    from holdfast.bench.report import show, to_json
 
-    print_result(result)
+    if out:
+        with click.open_file(out, "w", encoding="utf-8") as file:
+            file.write(to_json(_one(result)) + "\n")
+    if out != "-":
+        from rich.console import Console
+
+        show(result, Console())
+
+
+def _one(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with a single row of recall as one flat object."""
+    rows = result["results"]
+    if result["benchmark"] != "recall" or len(rows) != 1:
+        return result
+    return {**rows[0], **{name: value for name, value in result.items() if name != "results"}}

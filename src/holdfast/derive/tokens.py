@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from holdfast.derive.memo import Memo
+from holdfast.derive.stopwords import STOP_WORDS
 
 _EDGE = re.compile(r"^[^A-Za-z0-9\x80-\U0010ffff]+|[^A-Za-z0-9\x80-\U0010ffff]+$")
 _RUN = re.compile(r"([A-Z]?[a-z]+)|([A-Z]+)|[‘’“”–—…•]|.", re.DOTALL)
+_VOWEL = re.compile(r"[aeiouy]", re.IGNORECASE)
 _TYPOGRAPHY = frozenset("‘’“”–—…•")
 
 
@@ -47,22 +49,27 @@ def _breaks(text: str) -> int:
 def _chunk(chunk: str) -> int:
     """The estimate for a text without white space."""
     total = 0
-    core = _EDGE.sub("", chunk)
-    plain = core.isalpha()
+    plain = _EDGE.sub("", chunk).replace("'", "").isalpha()
     for match in _RUN.finditer(chunk):
-        size = match.end() - match.start()
         if match[1]:
-            total += _plain(size) if plain else max(_plain(size), -(-size // 3))
+            total += _plain(match[0]) if plain else _part(match[0])
         elif match[2]:
-            total += -(-size // 2)
+            total += -(-len(match[0]) // 2)
         else:
             total += _character(match[0])
     return min(total, len(chunk.encode("utf-8", "surrogatepass")))
 
 
-def _plain(letters: int) -> int:
-    """Tokens of a lower-case word standing by itself."""
-    return 1 if letters < 8 else 2 if letters < 11 else -(-letters // 4)
+def _plain(word: str) -> int:
+    """Tokens of a word in lower case, or with one capital, standing by itself."""
+    if word.lower() in STOP_WORDS:
+        return 1
+    return _part(word) if _VOWEL.search(word) is None else -(-len(word) // 5)
+
+
+def _part(letters: str) -> int:
+    """Tokens of a piece of an identifier."""
+    return -(-len(letters) // 3) if _VOWEL.search(letters) else -(-len(letters) // 2)
 
 
 def _character(character: str) -> int:

@@ -273,6 +273,11 @@ class Columns:
         ]
         yield from sorted(found, key=lambda episode: episode.first)
 
+    def scope_ids(self) -> Rows:
+        """A number for the scope of each of `whos`, (whos,)."""
+        ids: dict[str, int] = {}
+        return np.array([ids.setdefault(who.scope, len(ids)) for who in self.whos], np.int64)
+
     @property
     def episode_count(self) -> int:
         return len(self._episodes)

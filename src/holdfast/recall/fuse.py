@@ -111,7 +111,9 @@ def _candidates(
     found = [match.rows, near]
     if vector is not None and mirror.vectors is not None:
         found.append(mirror.vectors.search(vector, SHORTLIST, allowed=visible)[0])
-    return np.unique(np.concatenate(found))
+    rows = np.concatenate(found)
+    rows.sort()
+    return rows[np.diff(rows, prepend=-1) > 0]
 
 
 def _z(values: npt.NDArray[np.float32], mean: float, std: float) -> Floats:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from holdfast.recall.segments import Bools, Ints, Segment, from_pairs
 TAIL_DOCS = 1024
 TAIL_TERMS = 16_384
 TOP_IMPACT = 65_535
+_CHUNK = 16_384  # impacts computed at a time, so that what is in between stays in cache
 
 Terms = npt.NDArray[np.uint32]
 
@@ -52,9 +54,9 @@ class Saturation:
         norms = lengths * (self.k1 * self.b / self.pivot)
         norms += self.k1 * (1.0 - self.b)
         norms += tfs
-        share = np.divide(tfs * float(TOP_IMPACT), norms, out=norms)
-        np.rint(share, out=share)
-        return np.maximum(share, 1.0, out=share).astype(np.uint16)
+        np.divide(tfs * float(TOP_IMPACT), norms, out=norms)
+        np.rint(norms, out=norms)
+        return np.maximum(norms, 1.0, out=norms).astype(np.uint16)
 
 
 class Part:
@@ -86,8 +88,13 @@ class Part:
 
     def repivot(self, saturation: Saturation) -> None:
         """Compute the impacts anew."""
-        segment = self.segment
-        self.impacts = saturation.impacts(segment.tfs, segment.lengths[segment.docs])
+        docs, tfs, lengths = self.segment.docs, self.segment.tfs, self.segment.lengths
+        self.impacts = np.empty(len(docs), np.uint16)
+        for start in range(0, len(docs), _CHUNK):
+            end = start + _CHUNK
+            self.impacts[start:end] = saturation.impacts(
+                tfs[start:end], lengths.take(docs[start:end])
+            )
 
     def runs(self, query: Terms, filtered: Filter, saturation: Saturation) -> list[Run]:
         """The postings of each query term that is here.
@@ -127,10 +134,10 @@ def _run(
 
 
 class Tail:
-    """The newest documents, unsorted: full at `TAIL_DOCS` of them or `TAIL_TERMS` terms.
+    """The newest documents: full at `TAIL_DOCS` of them or `TAIL_TERMS` terms.
 
-    `add` only extends a list; a query turns what is new of it into an array and compares that with
-    each of its terms.
+    `add` only extends a list. What is new of it is sorted into lists by term when a query comes, so
+    that a bulk load never pays for them.
     """
 
     def __init__(self) -> None:
@@ -140,11 +147,10 @@ class Tail:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._terms = np.zeros(TAIL_TERMS, np.uint32)
-        self._docs = np.zeros(TAIL_TERMS, np.uint16)  # which document each term is of
-        self._n_terms = 0  # filled of those two
-        self._fresh: list[int] = []  # terms that are not in them yet
-        self._fresh_counts: list[int] = []  # how many of these each document has
+        self._terms: list[int] = []  # of all documents, one after the other
+        self._counts: list[int] = []  # how many of them each document has
+        self._lists: defaultdict[int, list[int]] = defaultdict(list)  # documents by term
+        self._listed = self._listed_terms = 0  # documents, and terms, that are in the lists
         self._n = self.dead = 0
         self.top = -1
 
@@ -153,7 +159,7 @@ class Tail:
 
     @property
     def full(self) -> bool:
-        return self._n == TAIL_DOCS or self._n_terms + len(self._fresh) >= TAIL_TERMS
+        return self._n == TAIL_DOCS or len(self._terms) >= TAIL_TERMS
 
     @property
     def live(self) -> int:
@@ -161,8 +167,7 @@ class Tail:
 
     @property
     def nbytes(self) -> int:
-        arrays = (self._rows, self._lengths, self._terms, self._docs)
-        return sum(array.nbytes for array in arrays) + 40 * len(self._fresh)
+        return self._rows.nbytes + self._lengths.nbytes + 40 * len(self._terms)
 
     @property
     def rows(self) -> npt.NDArray[np.int32]:
@@ -174,8 +179,8 @@ class Tail:
 
     def add(self, row: int, terms: Sequence[int] | Ints, length: int) -> int:
         """Append a document; returns its place."""
-        self._fresh += terms.tolist() if isinstance(terms, np.ndarray) else terms
-        self._fresh_counts.append(len(terms))
+        self._terms += terms.tolist() if isinstance(terms, np.ndarray) else terms
+        self._counts.append(len(terms))
         doc = self._n
         self._rows[doc] = row
         self._lengths[doc] = length
@@ -184,26 +189,22 @@ class Tail:
             self.top = row
         return doc
 
-    def _settle(self) -> None:
-        """Turn what is new into arrays."""
-        if not self._fresh_counts:
-            return
-        end = self._n_terms + len(self._fresh)
-        if end > len(self._terms):
-            self._terms = np.concatenate([self._terms, np.zeros(end, np.uint32)])
-            self._docs = np.concatenate([self._docs, np.zeros(end, np.uint16)])
-        first = self._n - len(self._fresh_counts)
-        self._terms[self._n_terms : end] = self._fresh
-        self._docs[self._n_terms : end] = np.arange(first, self._n).repeat(self._fresh_counts)
-        self._n_terms = end
-        self._fresh, self._fresh_counts = [], []
+    def _sort_in(self) -> None:
+        """Bring the lists up to date. A document stands in one as often as it holds the term."""
+        lists, at = self._lists, self._listed_terms
+        for doc in range(self._listed, self._n):
+            end = at + self._counts[doc]
+            for term in self._terms[at:end]:
+                lists[term].append(doc)
+            at = end
+        self._listed, self._listed_terms = self._n, at
 
     def runs(self, query: Terms, filtered: Filter, saturation: Saturation) -> list[Run]:
         """As `Part.runs`; impacts are computed on the way, for all terms at once."""
-        self._settle()
-        terms = self._terms[: self._n_terms]
-        hits = [(terms == term).nonzero()[0] for term in query]
-        found = self._docs.take(np.concatenate(hits)) if hits else self._docs[:0]
+        if self._listed < self._n:
+            self._sort_in()
+        hits = [self._lists.get(term, ()) for term in query.tolist()]
+        found = np.array(list(chain.from_iterable(hits)), np.uint16)
         if not len(found):
             return []
         ends = list(accumulate(map(len, hits)))
@@ -226,10 +227,8 @@ class Tail:
 
     def selected(self, keep: Bools) -> tuple[Segment, npt.NDArray[np.int32]]:
         """Segment and rows of the documents in `keep`, as copies."""
-        self._settle()
-        segment = from_pairs(
-            self._terms[: self._n_terms], self._docs[: self._n_terms], self.lengths.copy()
-        )
+        docs = np.arange(self._n, dtype=np.uint16).repeat(self._counts)
+        segment = from_pairs(np.array(self._terms, np.uint32), docs, self.lengths.copy())
         if keep.all():
             return segment, self.rows.copy()
         return segment.select(keep), self.rows[keep]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from holdfast.errors import CorruptStoreError
 from holdfast.recall.columns import NO_SEGMENT, Bools, Columns, Rows
-from holdfast.recall.packed import decode_segment, encode_segment
+from holdfast.recall.segment_codec import decode_segment, encode_segment
 from holdfast.recall.postings import Postings
 from holdfast.recall.segments import Segment
 

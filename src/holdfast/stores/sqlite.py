@@ -107,7 +107,7 @@ class SqliteStore:
         self._lock.acquire()
         try:
             self._db = _connect(self.path, vfs)
-            self._frames = 0
+            self._frames, self._used_at_most = 0, 0.0
             self._foreign = self._wide = False
             fresh = self._is_fresh()
             if fresh:
@@ -131,6 +131,7 @@ class SqliteStore:
             self._migrate()
             if budget is not None and budget != self.budget:
                 self._adopt(budget)
+            self._used()
             self._version = _pragma(self._db, "data_version")
             self._reader = _connect(self.path, vfs)
             for pragma in ("query_only=ON", "cache_size=-1024"):
@@ -181,7 +182,8 @@ class SqliteStore:
     def _used(self) -> int:
         """Bytes of database pages that hold something."""
         pages = int(_pragma(self._db, "page_count")) - int(_pragma(self._db, "freelist_count"))
-        return pages * PAGE
+        self._used_at_most = pages * PAGE
+        return self._used_at_most
 
     def capacity(self) -> int:
         return self._database_share(self._wal_cap)
@@ -194,7 +196,10 @@ class SqliteStore:
 
     def room_for(self, need: int) -> int:
         wal = max(self._wal_cap, _wal_for(need))
-        return self._database_share(wal) - self._used() - (_pages_for(need) + _SEAL_PAGES) * PAGE
+        most = self._database_share(wal) - (_pages_for(need) + _SEAL_PAGES) * PAGE
+        if most >= self._used_at_most:  # no need to ask SQLite while even the bound fits
+            return int(most - self._used_at_most)
+        return most - self._used()
 
     def excess(self, budget: int) -> int:
         """Bytes of pages over what another budget would allow; negative if they fit."""
@@ -246,6 +251,7 @@ class SqliteStore:
             if version != self._version:
                 # The log holds frames of another process: bring it to a known length.
                 self._version, self._foreign = version, True
+                self._used()
                 self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
                 self._frames = self._wal_cap // FRAME
                 self._wide = _size_of(f"{self.path}-wal") > self._wal_cap
@@ -282,6 +288,7 @@ class SqliteStore:
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+                self._used()
                 raise
             if wide:
                 self._narrow()
@@ -347,6 +354,7 @@ class SqliteStore:
     def _touch(self, pages: float) -> None:
         """Count pages about to be dirtied; refuse what the log could not take within the budget."""
         self._dirty += pages
+        self._used_at_most += pages * PAGE
         if self._dirty * FRAME > self._wal_room:
             raise StorageFullError(
                 f"one transaction would write about {self._dirty:.0f} pages but its log has room "

@@ -15,7 +15,7 @@ class Peer:
     """One table, exact search, the user as a prefilter; each add is one new table version."""
 
     version = version("lancedb")
-    settings = "one table, no ANN index (exact), cosine, where user; one version per add; compacted before search"
+    settings = "one table, exact, cosine, where user; a version per add; compacted before search"
     searches = True
 
     def __init__(self, folder: Path, dimensions: int) -> None:

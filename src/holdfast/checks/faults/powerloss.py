@@ -61,13 +61,16 @@ def crash_states(
     disk, done, marks = _Disk(), 0, list[object]()
     if where is None and os.access(_MEMORY, os.W_OK):
         where = _MEMORY
+    for op in log:
+        if op.kind == "found":  # noticed when it was first opened, but there all along
+            disk.apply(op)
     with tempfile.TemporaryDirectory(prefix="holdfast-crash-", dir=where) as made:
         directory = Path(made)
         for cut in cuts:
             for op in log[done:cut]:
                 if op.kind == "mark":
                     marks.append(op.value)
-                else:
+                elif op.kind != "found":
                     disk.apply(op)
             done = cut
             loss = rng.choice(LOSSES)

