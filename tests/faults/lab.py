@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from holdfast.checks.faults import RecordingVFS
-from holdfast.errors import HoldfastError, NotFoundError
+from holdfast.errors import HoldfastError
 from holdfast.memory import Memory
-from holdfast.records import Event, Receipt, Record, Tier
+from holdfast.records import Event, Record, Tier
 
 SMALLEST = 640 * 1024
 _WORDS = [f"w{n:x}" for n in range(4000)]
@@ -72,26 +71,32 @@ def tiers(memory: Memory) -> dict[int, int]:
 class History:
     """What a recorded run wrote, and what was held after each acknowledged step."""
 
-    truth: dict[int, str | bytes] = field(default_factory=dict)
-    held: list[dict[int, int]] = field(default_factory=lambda: [{}])  # tiers after step k
+    truth: dict[int, str | bytes]
+    held: list[dict[int, int]]  # tiers after step k
 
 
-Step = Callable[[Memory], Memory]
+Truth = dict[int, str | bytes]
+Step = Callable[[Memory, Truth], Memory]
 
 
-def record(vfs: RecordingVFS, path: Path, steps: Iterable[Step], budget: int = SMALLEST) -> History:
-    """Run `steps`; mark k before the k-th one and -k once it is acknowledged."""
+def record(
+    vfs: RecordingVFS,
+    path: Path,
+    steps: Iterable[Step],
+    budget: int = SMALLEST,
+    truth: Truth | None = None,
+) -> History:
+    """Run `steps`; mark k before the k-th one and -k once it is acknowledged.
+
+    `truth` is what a memory that is there already was told.
+    """
     memory = open_memory(path, vfs.name, budget)
-    history = History()
-    history.held[0] = tiers(memory)
-    history.truth = {r.seq: content_of(r) for r in memory.log()}
+    history = History(truth or {}, [tiers(memory)])
     for k, step in enumerate(steps, 1):
         vfs.mark(k)
-        memory = step(memory)
+        memory = step(memory, history.truth)
         vfs.mark(-k)
         history.held.append(tiers(memory))
-        for kept in memory.log(after=max(history.truth, default=0)):
-            history.truth[kept.seq] = content_of(kept)
     memory.close()
     return history
 
@@ -134,23 +139,25 @@ def damage(path: Path, history: History, marks: tuple[object, ...]) -> str:
 def observing(numbers: Iterable[int], make: Callable[[int], Event] = event) -> Iterator[Step]:
     for i in numbers:
 
-        def step(memory: Memory, i: int = i) -> Memory:
-            memory.observe(make(i))
+        def step(memory: Memory, truth: Truth, i: int = i) -> Memory:
+            event = make(i)
+            truth[memory.observe(event).seq] = event.content
             return memory
 
         yield step
 
 
 def bulk(numbers: range, make: Callable[[int], Event] = event) -> Step:
-    def step(memory: Memory) -> Memory:
-        memory.observe_many(make(i) for i in numbers)
+    def step(memory: Memory, truth: Truth) -> Memory:
+        first = memory.observe_many(make(i) for i in numbers).first
+        truth.update({first + n: make(i).content for n, i in enumerate(numbers)})
         return memory
 
     return step
 
 
 def resizing(budget: int) -> Step:
-    def step(memory: Memory) -> Memory:
+    def step(memory: Memory, truth: Truth) -> Memory:
         memory.resize(budget)
         return memory
 
@@ -158,7 +165,7 @@ def resizing(budget: int) -> Step:
 
 
 def reopening(path: Path, vfs: str) -> Step:
-    def step(memory: Memory) -> Memory:
+    def step(memory: Memory, truth: Truth) -> Memory:
         memory.close()
         return open_memory(path, vfs, None)
 
@@ -172,8 +179,9 @@ def bulky(i: int) -> Event:
     return Event(content, scope=f"session/{i // 10}", at=float(i))
 
 
-def fill(path: Path, budget: int = SMALLEST, nbytes: int = 500_000) -> int:
-    """A closed store that holds as much as its budget allows; the next free number."""
+def fill(path: Path, budget: int = SMALLEST, nbytes: int = 500_000) -> Truth:
+    """A closed store that holds as much as its budget allows; what it was told."""
+    truth: Truth = {}
     i = 1
     with open_memory(path, budget=budget) as memory:
         sizes = 0
@@ -181,16 +189,6 @@ def fill(path: Path, budget: int = SMALLEST, nbytes: int = 500_000) -> int:
             events = [bulky(n) for n in range(i, i + 20)]
             memory.observe_many(events)
             sizes += sum(len(raw(e.content)) for e in events)
+            truth |= {n: bulky(n).content for n in range(i, i + 20)}
             i += 20
-    return i
-
-
-def receipts_equal(receipts: Iterable[Receipt]) -> bool:
-    return len(set(receipts)) == 1
-
-
-def get_or_none(memory: Memory, seq: int) -> Any:
-    try:
-        return memory.get(seq)
-    except NotFoundError:
-        return None
+    return truth

@@ -53,7 +53,9 @@ def sealing(path: Path, vfs: str) -> Iterator[Step]:
 def large(path: Path, vfs: str) -> Iterator[Step]:
     """Events of up to an eighth of the budget among small ones."""
     for i in range(1, 13):
-        yield from observing([i], lambda i: Event(text(i, 3_000 * i if i % 3 == 0 else 200)))
+        yield from observing([i], lambda i: Event(text(i, 3_000 * i if i == 6 else 200)))
+        if i % 4 == 0:
+            yield from observing([i], lambda i: Event(Random(i).randbytes(6_000 * i)))
 
 
 def retention(path: Path, vfs: str) -> Iterator[Step]:
@@ -78,10 +80,9 @@ STATES: dict[Workload, int] = {small: 3000, sealing: 1000, large: 500, retention
 
 
 def recorded(path: Path, workload: Workload) -> tuple[list[Op], History]:
-    if workload in (retention, resized):
-        fill(path)
+    truth = fill(path) if workload in (retention, resized) else {}
     with RecordingVFS() as vfs:
-        history = record(vfs, path, workload(path, vfs.name))
+        history = record(vfs, path, workload(path, vfs.name), truth=truth)
         return vfs.log, history
 
 

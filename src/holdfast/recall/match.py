@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -193,6 +194,8 @@ def _best_slots(totals: Floats, limit: int) -> Rows:
     The documents are dealt into blocks; the best of each block are distinct documents, so the
     `limit`-th best of those maxima is at most the `limit`-th best total.
     """
+    if not limit:
+        return np.zeros(0, np.int64)
     least = _MASK
     wide = max(1024, 4 * limit)
     deep = len(totals) // wide
@@ -206,11 +209,11 @@ def _best_slots(totals: Floats, limit: int) -> Rows:
 def _rows_at(slots: Rows, found: Sequence[_Found]) -> Rows:
     """The rows that ascending slots stand for."""
     rows = np.empty(len(slots), np.int64)
-    starts = slots.searchsorted([one.base for one in found]).tolist()
-    for (base, part, _, _), start, end in zip(
-        found, starts, [*starts[1:], len(slots)], strict=True
-    ):
-        rows[start:end] = part.rows[slots[start:end] - base]
+    if not found:
+        return rows
+    ends = slots.searchsorted([base + len(part) for base, part, _, _ in found]).tolist()
+    for (base, part, _, _), (start, end) in zip(found, pairwise([0, *ends]), strict=True):
+        rows[start:end] = part.rows.take(slots[start:end] - base)
     return rows
 
 

@@ -102,6 +102,8 @@ class Part:
         Those of documents outside the filter are left out only if it is sparse.
         """
         terms, offsets = self.segment.terms, self.segment.offsets
+        if not len(terms):
+            return []
         at = terms.searchsorted(query)
         here = (terms.take(at, mode="clip") == query).nonzero()[0]
         at = at.take(here)
