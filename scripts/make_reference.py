@@ -61,8 +61,11 @@ def limits() -> str:
     largest, smallest = format_bytes(sqlite.LARGEST_EVENT), format_bytes(sqlite.SMALLEST_BUDGET)
     rows = (
         ("content of an event", f"1 byte to {largest}, and at most about a quarter of the budget"),
-        ("speaker, role, channel, scope, key", f"{format_bytes(write.LABEL_BYTES)} each, as UTF-8"),
-        ("metadata", f"{format_bytes(write.METADATA_BYTES)} as JSON"),
+        (
+            "speaker, role, channel, scope, key",
+            f"{format_bytes(write._LABEL_BYTES)} each, as UTF-8",
+        ),
+        ("metadata", f"{format_bytes(write._METADATA_BYTES)} as JSON"),
         ("budget", f"at least {smallest}"),
         ("time of an event", "before the year 10000"),
     )

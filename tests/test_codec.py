@@ -28,7 +28,9 @@ texts = st.text(st.characters(exclude_categories=()), min_size=1, max_size=60)
 labels = st.none() | st.text(max_size=12)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 
@@ -145,8 +147,8 @@ def _talk(n: int) -> list[Row]:
     rng = random.Random(3)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz ", k=30)) for _ in range(300)]
     return [
-        Row(i, i, i, 9, 9, 9, 0, 1.0, 0, 0, 0, Who("Ana", None, None, "s"),
-            " ".join(rng.choices(words, k=4)).encode(), 0)
+        Row(i, i, i, 9, 9, 9, 0, 1.0, 0, 0, 0, 0, Who("Ana", None, None, "s"),
+            " ".join(rng.choices(words, k=4)).encode())
         for i in range(1, n + 1)
     ]  # fmt: skip
 
@@ -164,6 +166,6 @@ def test_a_dictionary_is_kept_only_if_it_pays_and_old_blocks_still_read() -> Non
     with pytest.raises(CorruptStoreError):
         plain.decode(trained.encode(blocks[2]))
     rng = random.Random(1)
-    noise = [[Row(1, 1, 1, 9, 9, 9, 0, 1.0, 0, 0, 1, Who(None, None, None, ""),
-                  rng.randbytes(16_000), 0)] for _ in range(40)]  # fmt: skip
+    noise = [[Row(1, 1, 1, 9, 9, 9, 0, 1.0, 0, 0, 1, 0, Who(None, None, None, ""),
+                  rng.randbytes(16_000))] for _ in range(40)]  # fmt: skip
     assert plain.train(noise) is None

@@ -10,12 +10,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from holdfast.cli import main
 from holdfast.demo import data, plots, svg
 from holdfast.demo.report import render
 from holdfast.demo.run import FATES, Answer, Run, run
-from holdfast.demo.words import verdict
+from holdfast.demo.words import excerpt, verdict
 from holdfast.records import Tier
 
 BUDGET = "704 KiB"
@@ -107,8 +109,10 @@ def test_every_quote_is_a_quote(tight: Run) -> None:
                 assert all(part in contents[item.seq - 1] for part in item.text.split(" … "))
 
 
-def test_more_room_finds_at_least_as_much(tight: Run, roomy: Run) -> None:
-    assert roomy.share("whole") >= tight.share("whole") > 0
+def test_most_questions_find_some_evidence(tight: Run, roomy: Run) -> None:
+    assert roomy.share("some") >= 0.7
+    assert tight.share("some") >= 0.4
+    assert all(run.share("some") >= run.share("whole") for run in (tight, roomy))
     assert [answer.question.id for answer in tight.shown] == list(data.SHOWN)
 
 
@@ -192,6 +196,28 @@ def test_verdict(tight: Run, fates: tuple[str, ...], kind: str) -> None:
     assert verdict(answer)[1] == kind
 
 
+SAID = "I like tea. By the way, my cat is called Luna. The weather is fine! Is it not?"
+
+
+@pytest.mark.parametrize(
+    ("about", "limit", "expected"),
+    [
+        ("cat", 200, SAID),
+        ("what is my cat called", 45, "… By the way, my cat is called Luna. …"),
+        ("tea", 30, "I like tea. …"),
+        ("is it not fine weather", 40, "… The weather is fine! Is it not?"),
+        ("way", 14, "… By the way, …"),
+    ],
+)
+def test_excerpt_keeps_the_sentence_that_matters(about: str, limit: int, expected: str) -> None:
+    assert excerpt(SAID, about, limit) == expected
+
+
+@given(st.text(), st.text(), st.integers(1, 50))
+def test_excerpt_is_never_too_long(text: str, about: str, limit: int) -> None:
+    assert len(excerpt(text, about, limit)) <= limit + len("…  …")
+
+
 @pytest.mark.parametrize(
     ("top", "expected"),
     [
@@ -227,5 +253,5 @@ def test_command_writes_the_report(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["demo", "--out", str(tmp_path / "out"), "--json"]) == 0
     assert '"squeezed"' in capsys.readouterr().out
     story = str(tmp_path / "out" / "story.holdfast")
-    assert main(["recall", story, "where do I take yoga classes?", "--tokens", "300"]) == 0
+    assert main(["recall", story, "what degree did I graduate with?", "--tokens", "300"]) == 0
     assert "[e" in capsys.readouterr().out

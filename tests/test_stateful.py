@@ -14,12 +14,14 @@ from holdfast.errors import BudgetError, IdempotencyError, InvalidEventError
 from holdfast.stores.sqlite import SMALLEST_BUDGET
 
 words = st.sampled_from(
-    "key pot blue garden Lisbon train Tuesday meeting 42 cats über 東京 駅 где ключ 🐙 a the".split()
+    ["key", "pot", "blue", "garden", "Lisbon", "train", "Tuesday", "meeting", "42", "cats", "über", "東京", "駅", "где", "ключ", "🐙", "a", "the"]
 )
 texts = st.lists(words, min_size=1, max_size=40).map(" ".join)
 scopes = st.sampled_from(["", "user/ana", "user/ana/session/1", "user/bo", "team"])
-contents = texts | st.binary(min_size=1, max_size=3000) | st.integers(1, 30).map(
-    lambda n: f"filler {n} " * 300
+contents = (
+    texts
+    | st.binary(min_size=1, max_size=3000)
+    | st.integers(1, 30).map(lambda n: f"filler {n} " * 300)
 )
 BUDGETS = [SMALLEST_BUDGET, 1_000_000, 2_000_000]
 

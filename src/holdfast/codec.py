@@ -14,7 +14,7 @@ import struct
 import zlib
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -32,16 +32,20 @@ HEAD = np.dtype(
         ("recorded", "<i8"),  # the same
         ("size", "<u4"),  # bytes of the original content
         ("tokens", "<u4"),
-        ("length", "<u4"),  # index terms in the text
+        ("length", "<u4"),  # index terms in what is kept
         ("episode", "<u4"),
-        ("extra", "<u4"),  # bytes of the body that are the JSON extras, at its end
         ("surprise", "<f2"),  # bits per term
         ("tier", "u1"),
         ("kind", "u1"),
         ("flags", "u1"),
+        ("extra", "<u4"),  # bytes of the body that are the JSON extras, at its end
+        ("who", "<u2"),  # place in the block's table
+        ("nbytes", "<u4"),  # of the body
     ]
 )
-_HEAD = struct.Struct("<qqqIIIIIeBBB")
+_DELTAS = ("seq", "at", "recorded")
+_N_FIELDS = 12  # of a row's head; the last two are about its place in the block
+_HEAD = struct.Struct("<qqqIIIIeBBBI")
 _TAIL = struct.Struct("<IHI")  # length of body, length of "who", CRC-32 of all that follows
 _BLOCK = struct.Struct("<BII")  # format, rows, bytes of the "who" table
 _FORMAT = 1
@@ -63,8 +67,7 @@ class Who(NamedTuple):
     scope: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One event as it is written: the head's fields, who it is from, and the body."""
 
     seq: int
@@ -78,9 +81,9 @@ class Row:
     tier: int
     kind: int
     flags: int
+    extra: int
     who: Who
     body: bytes
-    extra: int
 
 
 def digest(content: bytes) -> bytes:
@@ -132,9 +135,9 @@ def to_row(
         tier=int(Tier.VERBATIM),
         kind=KINDS.index(event.kind),
         flags=flags,
+        extra=len(extra),
         who=Who(event.speaker, event.role, event.channel, event.scope),
         body=content + extra,
-        extra=len(extra),
     )
 
 
@@ -188,8 +191,8 @@ def to_gist(row: Row, spans: Sequence[tuple[int, int]], length: int, tokens: int
     body = [digest(content), struct.pack("<H", len(spans))]
     body += [struct.pack("<II", start, end) for start, end in spans]
     body += [content[start:end] for start, end in spans]
-    return replace(
-        row, tier=int(Tier.GIST), body=b"".join(body), extra=0, length=length, tokens=tokens
+    return row._replace(
+        tier=int(Tier.GIST), body=b"".join(body), extra=0, length=length, tokens=tokens
     )
 
 
@@ -201,7 +204,9 @@ def to_trace(row: Row, terms: Sequence[str], length: int, tokens: int) -> Row:
         else digest(row.body[: len(row.body) - row.extra])
     )
     body = mark + "\n".join(terms).encode("utf-8", "surrogatepass")
-    return replace(row, tier=int(Tier.TRACE), body=body, extra=0, length=length, tokens=tokens)
+    return row._replace(
+        tier=int(Tier.TRACE), body=body, extra=0, length=length, tokens=tokens
+    )
 
 
 def _decode_quotes(rest: bytes) -> tuple[Quote, ...]:
@@ -221,10 +226,7 @@ def _kind(index: int) -> Kind:
 
 def encode_tail(row: Row) -> bytes:
     """A row as it lies in the tail: head, who, body, guarded by a CRC-32."""
-    head = _HEAD.pack(
-        row.seq, row.at, row.recorded, row.size, row.tokens, row.length, row.episode,
-        row.extra, row.surprise, row.tier, row.kind, row.flags,
-    )  # fmt: skip
+    head = _HEAD.pack(*row[:_N_FIELDS])
     who = _encode_who(row.who)
     rest = b"".join((head, who, row.body))
     return _TAIL.pack(len(row.body), len(who), zlib.crc32(rest)) + rest
@@ -237,17 +239,11 @@ def decode_tail(data: bytes) -> Row:
         rest = data[_TAIL.size :]
         if zlib.crc32(rest) != crc or len(rest) != _HEAD.size + n_who + n_body:
             raise CorruptStoreError("a row in the log's tail fails its CRC-32; run verify")
-        seq, at, recorded, size, tokens, length, episode, extra, surprise, tier, kind, flags = (
-            _HEAD.unpack_from(rest)
-        )
+        head = _HEAD.unpack_from(rest)
     except struct.error:
         raise CorruptStoreError("a row in the log's tail is cut short; run verify") from None
     who = _decode_who(rest[_HEAD.size : _HEAD.size + n_who])
-    body = rest[_HEAD.size + n_who :]
-    return Row(
-        seq, at, recorded, size, tokens, length, episode, surprise, tier, kind, flags,
-        who, body, extra,
-    )  # fmt: skip
+    return Row(*head, who, rest[_HEAD.size + n_who :])
 
 
 @lru_cache(maxsize=4096)
@@ -263,47 +259,38 @@ def _decode_who(data: bytes) -> Who:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A decoded block: columns of heads, bodies by offset. Rows are made on request."""
+    """A decoded block: heads as one table, bodies by offset. Rows are made on request."""
 
-    head: dict[str, npt.NDArray[Any]]
-    who_of: npt.NDArray[np.int64]  # (n,) index into `who`
+    head: npt.NDArray[np.void]  # (n,) of `HEAD`
     who: tuple[Who, ...]
-    offset: npt.NDArray[np.int64]  # (n + 1,) where each body starts
     bodies: bytes
 
     def __len__(self) -> int:
-        return len(self.who_of)
+        return len(self.head)
 
     @cached_property
-    def _lists(self) -> list[list[Any]]:
-        """Everything as plain lists: reading single rows out of arrays is ten times slower."""
-        columns = [*(self.head[name] for name in _ROW_FIELDS), self.who_of, self.offset]
-        return [column.tolist() for column in columns]
+    def _seqs(self) -> list[int]:
+        return self.head["seq"].tolist()
+
+    @cached_property
+    def _offsets(self) -> list[int]:
+        """Where each body starts, and where the last one ends."""
+        return [0, *np.cumsum(self.head["nbytes"], dtype=np.int64).tolist()]
 
     def find(self, seq: int) -> int | None:
         """The place of an event in the block, None if it is not there."""
-        seqs = self._lists[0]
-        i = bisect_left(seqs, seq)
-        return i if i < len(seqs) and seqs[i] == seq else None
+        i = bisect_left(self._seqs, seq)
+        return i if i < len(self._seqs) and self._seqs[i] == seq else None
 
     def row(self, i: int) -> Row:
-        seq, at, recorded, size, tokens, length, episode, surprise, tier, kind, flags, extra, who, (
-            offset
-        ) = self._lists
-        return Row(
-            seq[i], at[i], recorded[i], size[i], tokens[i], length[i], episode[i], surprise[i],
-            tier[i], kind[i], flags[i], self.who[who[i]], self.bodies[offset[i] : offset[i + 1]],
-            extra[i],
-        )  # fmt: skip
+        return self._row(i, self.head[i].item())
 
     def rows(self) -> list[Row]:
-        return [self.row(i) for i in range(len(self))]
+        return [self._row(i, head) for i, head in enumerate(self.head.tolist())]
 
-
-_ROW_FIELDS = (
-    "seq", "at", "recorded", "size", "tokens", "length", "episode", "surprise", "tier", "kind",
-    "flags", "extra",
-)  # fmt: skip
+    def _row(self, i: int, head: tuple[Any, ...]) -> Row:
+        body = self.bodies[self._offsets[i] : self._offsets[i + 1]]
+        return Row(*head[:_N_FIELDS], self.who[head[_N_FIELDS]], body)
 
 
 class BlockCodec:
@@ -355,24 +342,17 @@ class BlockCodec:
 
 
 def pack_block(rows: Sequence[Row]) -> bytes:
-    """Rows as one uncompressed block: columns first, then the bodies."""
-    whos = {who: i for i, who in enumerate(dict.fromkeys(row.who for row in rows))}
+    """Rows as one uncompressed block: heads as byte planes, then the bodies."""
+    whos = {who: i for i, who in enumerate(dict.fromkeys([row.who for row in rows]))}
     table = json.dumps(list(whos), separators=(",", ":")).encode()
     head = np.array(
-        [
-            (r.seq, r.at, r.recorded, r.size, r.tokens, r.length, r.episode, r.extra, r.surprise,
-             r.tier, r.kind, r.flags)
-            for r in rows
-        ],
-        dtype=HEAD,
-    )  # fmt: skip
+        [(*row[:_N_FIELDS], whos[row.who], len(row.body)) for row in rows], dtype=HEAD
+    )
     parts = [_BLOCK.pack(_FORMAT, len(rows), len(table)), table]
-    for name in ("seq", "at", "recorded"):
-        parts += _pack_deltas(head[name])
-    for name in ("size", "tokens", "length", "episode", "extra", "surprise", "tier", "kind", "flags"):
-        parts.append(_shuffle(head[name]))
-    parts.append(_shuffle(np.array([whos[row.who] for row in rows], "<u2")))
-    parts.append(_shuffle(np.array([len(row.body) for row in rows], "<u4")))
+    for name in _DELTAS:
+        parts.append(_to_steps(head[name]))
+    # Byte planes, lowest byte first: zstd folds the all-zero planes of small numbers to nothing.
+    parts.append(head.view(np.uint8).reshape(len(rows), HEAD.itemsize).T.tobytes())
     parts += [row.body for row in rows]
     return b"".join(parts)
 
@@ -384,45 +364,29 @@ def unpack_block(data: bytes) -> Block:
         raise CorruptStoreError(f"a block has format {version}; this version reads {_FORMAT}")
     at = _BLOCK.size + n_table
     who = tuple(Who(*entry) for entry in json.loads(data[_BLOCK.size : at]))
-    head: dict[str, npt.NDArray[Any]] = {}
-    for name in ("seq", "at", "recorded"):
-        head[name], at = _unpack_deltas(data, at, n)
-    for name in ("size", "tokens", "length", "episode", "extra", "surprise", "tier", "kind", "flags"):
-        head[name], at = _unshuffle(data, at, n, HEAD[name])
-    who_of, at = _unshuffle(data, at, n, np.dtype("<u2"))
-    lengths, at = _unshuffle(data, at, n, np.dtype("<u4"))
-    offset = np.zeros(n + 1, np.int64)
-    np.cumsum(lengths, out=offset[1:])
-    return Block(head, who_of.astype(np.int64), who, offset, data[at:])
+    planes_at = at + len(_DELTAS) * _STEPS.size
+    planes = np.frombuffer(data, np.uint8, n * HEAD.itemsize, planes_at)
+    head = planes.reshape(HEAD.itemsize, n).T.copy().view(HEAD)[:, 0]
+    for i, name in enumerate(_DELTAS):
+        _from_steps(head[name], *_STEPS.unpack_from(data, at + i * _STEPS.size))
+    return Block(head, who, data[planes_at + n * HEAD.itemsize :])
 
 
-def _pack_deltas(values: npt.NDArray[np.int64]) -> list[bytes]:
-    """First value, common divisor of the steps, then the steps: times in whole seconds cost little."""
+_STEPS = struct.Struct("<qq")  # first value, common divisor of the steps
+
+
+def _to_steps(values: npt.NDArray[np.int64]) -> bytes:
+    """Turn a column into its steps over their common divisor, in place: whole seconds cost little."""
+    first = int(values[0])
     steps = np.diff(values)
-    scale = int(np.gcd.reduce(steps)) if len(steps) else 1
-    scale = scale or 1
-    return [struct.pack("<qq", int(values[0]), scale), _shuffle(steps // scale)]
+    scale = (int(np.gcd.reduce(steps)) if len(steps) else 1) or 1
+    values[0] = 0
+    values[1:] = steps // scale
+    return _STEPS.pack(first, scale)
 
 
-def _unpack_deltas(data: bytes, at: int, n: int) -> tuple[npt.NDArray[np.int64], int]:
-    first, scale = struct.unpack_from("<qq", data, at)
-    steps, at = _unshuffle(data, at + 16, n - 1, np.dtype("<i8"))
-    values = np.empty(n, np.int64)
-    values[0] = first
-    np.cumsum(steps * scale, out=values[1:])
-    values[1:] += first
-    return values, at
-
-
-def _shuffle(values: npt.NDArray[Any]) -> bytes:
-    """Byte planes, lowest first: zstd folds the all-zero planes of small numbers to nothing."""
-    flat = np.ascontiguousarray(values)
-    return flat.view(np.uint8).reshape(len(flat), flat.itemsize).T.tobytes()
-
-
-def _unshuffle(
-    data: bytes, at: int, n: int, dtype: np.dtype[Any]
-) -> tuple[npt.NDArray[Any], int]:
-    end = at + n * dtype.itemsize
-    planes = np.frombuffer(data, np.uint8, end - at, at).reshape(dtype.itemsize, n)
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(n), end
+def _from_steps(values: npt.NDArray[np.int64], first: int, scale: int) -> None:
+    """The inverse of `_to_steps`, in place."""
+    np.cumsum(values, out=values)
+    values *= scale
+    values += first

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 
 from holdfast.codec import DICTIONARY_BLOCKS, Row, digest, encode_tail, to_row
-from holdfast.derive.episodes import Episodes
+from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
 from holdfast.errors import BudgetError, ClosedError, IdempotencyError
 from holdfast.mirror import Changes, Mirror
@@ -83,8 +83,7 @@ class Committer:
         self._store = store
         self._mirror = mirror
         self._retainer = retainer
-        self._surprise = Surprise()
-        self._episodes = Episodes()
+        self._learn()
         self._clock = clock
         self._durable = durable
         self._queue: list[_Ticket] = []
@@ -92,6 +91,18 @@ class Committer:
         self._leading = False
         self.writing = threading.Lock()  # held by whoever uses the store's writing half
         self._closed = False
+
+    def _learn(self) -> None:
+        """Set up what is derived in the order of the stream, from what the mirror holds."""
+        columns = self._mirror.columns
+        self._surprise = Surprise()
+        self._surprise.learn(self._mirror.postings.totals())
+        self._episodes = Episodes()
+        newest = int(columns.episode.max(initial=0))
+        self._episodes.restore({
+            "next": newest + 1, "looks": 0, "usual": 0.0,
+            "open": columns.open_episodes(OPEN_SCOPES),
+        })  # fmt: skip
 
     # ---- group commit ----------------------------------------------------------------------
 
@@ -254,6 +265,7 @@ class Committer:
         """Another process wrote since we looked: its commits come first."""
         if self._store.changed():
             self._mirror.load()
+            self._learn()
             self._retainer.forget_plan()
 
     def _write(

@@ -245,7 +245,7 @@ class Mirror:
 
     def _costs(self, block: Block) -> npt.NDArray[np.float64]:
         """`cost` of every row of a block."""
-        sizes = np.diff(block.offset)
+        sizes = block.head["nbytes"]
         cost = self.ratio * sizes + _HEAD_COST + _TERM_COST * block.head["length"]
         if self._dimensions:
             cost += (block.head["tier"] < Tier.TRACE) * (self._dimensions + _VECTOR_COST)

@@ -138,15 +138,21 @@ OPERATIONS: tuple[Operation, ...] = (
         "export",
         "export",
         "Write what is kept as JSON Lines",
-        {"file": "a file open for writing"},
+        {"out": "a file open for writing"},
         command="export",
     ),
     Operation(
         "import",
         "import_",
         "Read JSON Lines that `export` wrote",
-        {"file": "a file open for reading"},
+        {"lines": "a file open for reading"},
         command="import",
+    ),
+    Operation(
+        "settle",
+        "settle",
+        "Wait until the embedder has made every vector",
+        {"timeout_s": 60.0},
     ),
     Operation("close", "close", "Finish what is queued, hand back the lock and close the file"),
 )

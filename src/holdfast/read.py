@@ -6,7 +6,7 @@ serves the synchronous and the asynchronous shells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from holdfast.mirror import Mirror
 from holdfast.recall.fuse import Weights, score
-from holdfast.recall.pack import SMALLEST_LINE, Packer, pack_hits
+from holdfast.recall.pack import SMALLEST_LINE, Packer, Ranked, pack_hits
 from holdfast.recall.query import parse
 from holdfast.records import Context, Hit
 
@@ -76,9 +76,8 @@ def recall(
     answer = yield Embed(text)  # 2 ask a model, if there is one; nothing is locked
     hits = _best(reader, text, answer, filters, limit)  # 3 candidates in one order
     packer = Packer(tokens, reader.count)
-    pack_hits(  # 4 fit to the budget, cite, list omissions
-        packer, hits, reader.mirror.row, lambda seq: _around(reader.mirror, filters, seq), explain
-    )
+    matches = _with_neighbours(reader.mirror, hits, filters)  # 4 what came just before and after
+    pack_hits(packer, matches, reader.mirror.row, explain)  # 5 fit to the budget, cite
     return packer.finish(text, degraded=answer.degraded, partial=answer.partial)
 
 
@@ -114,24 +113,23 @@ def _everything(reader: Reader, filters: Filters, tokens: int) -> Context | None
     return packer.finish("", whole=True) if not packer.omissions else None
 
 
-def _around(mirror: Mirror, filters: Filters, seq: int) -> Iterator[int]:
-    """The visible events just before and after one, in its scope."""
+def _with_neighbours(mirror: Mirror, hits: list[Hit], filters: Filters) -> list[Ranked]:
+    """Matches with the visible events just before and after them in their scope."""
     with mirror.lock:
         columns = mirror.columns
-        row = columns.find(seq)
-        if row is None:
-            return
-        near = [int(columns.before[row]), int(columns.after[row])]
-        seqs = [
-            (int(columns.seq[at]), float(columns.at[at])) for at in near if at >= 0
+        seqs, held = columns.seq, columns.tokens
+        rows = columns.find_all(np.array([hit.seq for hit in hits], np.int64))
+        rows = np.minimum(rows, max(0, columns.n - 1))
+        pairs = np.column_stack([columns.before[rows], columns.after[rows]])
+        shown = (pairs >= 0) & columns.inside(pairs, filters.since, filters.until, filters.before)
+        around = [
+            tuple((s, t) for s, t, ok in zip(*line, strict=True) if ok)
+            for line in zip(
+                seqs[pairs].tolist(), held[pairs].tolist(), shown.tolist(), strict=True
+            )
         ]
-    for found, at in seqs:
-        if (
-            (filters.since is None or at >= filters.since)
-            and (filters.until is None or at < filters.until)
-            and (filters.before is None or found < filters.before)
-        ):
-            yield found
+        tokens = held[rows].tolist()
+    return [Ranked(*match) for match in zip(hits, tokens, around, strict=True)]
 
 
 def why_not(
@@ -156,7 +154,7 @@ def why_not(
     if place is None:
         return f"event {seq} shares no term with the query, nor does an event beside it"
     packer = Packer(tokens, reader.count)
-    pack_hits(packer, hits, mirror.row, lambda _: (), explain=False)
+    pack_hits(packer, _with_neighbours(mirror, hits, filters), mirror.row, explain=False)
     if seq in packer:
         return f"event {seq} is in the context, as match {place} of {len(hits)}"
     reason = next((o.reason for o in packer.omissions if o.seq == seq), "over budget")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -102,7 +101,7 @@ def test_killed_while_making_and_writing_a_small_memory(tmp_path: Path, torn: bo
 
 
 def test_killed_while_a_full_memory_makes_room(tmp_path: Path, full: Path) -> None:
-    assert kill_everywhere(tmp_path / "a.holdfast", full, bulky, 12, 5, False) > 20
+    assert kill_everywhere(tmp_path / "a.holdfast", full, bulky, 12, 11, False) > 10
 
 
 @pytest.mark.slow
@@ -136,10 +135,13 @@ def trace_point(
 
 @needs_strace
 def test_the_kernel_kills_a_writer_and_its_receipts_hold(tmp_path: Path) -> None:
-    points = [("pwrite64", n) for n in range(1, 60, 6)] + [("fdatasync", n) for n in range(1, 8, 2)]
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    hit = [trace_point(tmp_path / "a.holdfast", None, "varied", 6, p) for p in points]
-    assert sum(hit) >= 10
+    points = [("pwrite64", n) for n in range(1, 60, 3)] + [("fdatasync", n) for n in range(1, 12)]
+
+    def run(point: tuple[str, int]) -> bool:
+        return trace_point(tmp_path / f"{point}.holdfast", None, "varied", 6, point)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(run, points)) >= 25
 
 
 @needs_strace

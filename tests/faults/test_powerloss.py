@@ -76,7 +76,7 @@ def resized(path: Path, vfs: str) -> Iterator[Step]:
 
 
 Workload = Callable[[Path, str], Iterator[Step]]
-STATES: dict[Workload, int] = {small: 3000, sealing: 1000, large: 500, retention: 300, resized: 200}
+STATES: dict[Workload, int] = {small: 3300, sealing: 1000, large: 500, retention: 120, resized: 80}
 
 
 def recorded(path: Path, workload: Workload) -> tuple[list[Op], History]:

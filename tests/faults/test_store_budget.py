@@ -143,8 +143,8 @@ def test_a_reader_in_the_middle_of_a_large_write_leaves_no_long_log(
     tmp_path: Path, size: int
 ) -> None:
     """The log outgrows its share for one large event, and must shrink before the rest grows."""
-    path, budget = tmp_path / "a.holdfast", MIB if size < MIB else 20 * MIB
-    row = b"x" * 3900
+    path, budget = tmp_path / "a.holdfast", MIB if size < MIB else 17 * MIB
+    row = b"x" * 3900 * (1 if size < MIB else 20)
     with BudgetVFS(path, budget) as vfs:
         store = SqliteStore(path, budget, vfs=vfs.name, reader_patience_s=0.05)
         with store.transaction(size) as tx:

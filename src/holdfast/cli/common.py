@@ -38,14 +38,14 @@ def open_memory(path: str) -> Memory:
     return Memory.open(path)
 
 
-class Time(click.ParamType):
+class Time(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
     """A point in time: POSIX seconds, or ISO 8601 (UTC unless it says otherwise)."""
 
     name = "time"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
+    ) -> float:
         try:
             return parse_time(value)
         except ValueError as wrong:
@@ -107,11 +107,11 @@ def pretty() -> bool:
 
 
 @contextmanager
-def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Give a function that reports how much is done; draw a bar if it takes a while.
 
     The bar goes to standard error, and only if that is a terminal, so that it never mixes with
-    results. `total` None draws a bar without an end.
+    results. `total` None: nobody knows how much there is, and something turns meanwhile.
     """
     if not sys.stderr.isatty():
         yield lambda done: None
@@ -119,7 +119,12 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    bar = Progress(console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    if total is None:
+        with console.status(label):
+            yield lambda done: None
+        return
+    bar = Progress(console=console, transient=True)
     task = bar.add_task(label, total=total)
     started = time.monotonic()
 

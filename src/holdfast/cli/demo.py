@@ -73,7 +73,7 @@ def demo(out: Path, budget: str, tokens: int, as_json: bool) -> None:
         _print_answer(console, nth, answer)
     _print_summary(console, tight, roomy)
     console.print(f"\nThe report, with plots and every citation: [bold]{report}[/bold]")
-    ask = f"holdfast recall {story} 'where do I take yoga classes?'"
+    ask = f"holdfast recall {story} 'what degree did I graduate with?'"
     console.print(f"Ask it yourself: {ask}", style="dim", soft_wrap=True)
 
 
@@ -117,7 +117,7 @@ def _print_answer(console: Console, nth: int, answer: Answer) -> None:
     from rich.text import Text
 
     from holdfast.cli.render import heading
-    from holdfast.demo.words import verdict
+    from holdfast.demo.words import excerpt, verdict
 
     word, kind = verdict(answer)
     question, fates = answer.question, answer.fates
@@ -128,10 +128,9 @@ def _print_answer(console: Console, nth: int, answer: Answer) -> None:
     ranked = answer.context.ranked
     evidence = [item for item in ranked if item.seq in question.gold][:2]
     for item in evidence or ranked[:1]:
-        text = " ".join(item.text.split())
-        cut = text if len(text) <= QUOTED else text[:QUOTED].rsplit(" ", 1)[0] + " …"
+        text = excerpt(item.text, f"{question.question} {question.answer}", QUOTED)
         console.print(Padding(heading(item), (0, 0, 0, 3)))
-        console.print(Padding(Text(cut), (0, 0, 0, 5)))
+        console.print(Padding(Text(text), (0, 0, 0, 5)))
     gone = [f"e{s}" for s, fate in zip(question.gold, fates, strict=True) if fate == "evicted"]
     if gone:
         console.print(Text(f"   let go: {', '.join(gone)}", style="dim"))
@@ -141,15 +140,14 @@ def _print_summary(console: Console, tight: Run, roomy: Run) -> None:
     """Print what the budget cost, over all questions."""
     from rich.table import Table
 
-    from holdfast.budget import format_bytes
-    from holdfast.demo.words import FATE_NAMES
+    from holdfast.demo.words import FATE_NAMES, size
 
     runs = (tight, roomy)
     console.print(f"\n[bold]All {len(tight.answers)} questions[/bold], {tight.tokens} tokens each")
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
-    table.add_column(format_bytes(tight.budget), justify="right")
-    table.add_column(f"{format_bytes(roomy.budget)}, no squeeze", justify="right")
+    table.add_column(size(tight.budget), justify="right")
+    table.add_column(f"{size(roomy.budget)}, no squeeze", justify="right")
     table.add_row(
         "all evidence back, word for word", *(f"{run.share('whole'):.0%}" for run in runs)
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
-from collections.abc import Callable
-from typing import IO
 
 import click
 
@@ -39,7 +36,7 @@ def status(file: str, as_json: bool) -> None:
 @json_option
 def verify(file: str, as_json: bool) -> int:
     """Read everything back and check it against its checksums. Exit code 3: it does not hold."""
-    with open_memory(file) as memory, progress("reading everything back", None):
+    with open_memory(file) as memory, progress("reading everything back"):
         found = memory.verify()
     if as_json:
         print_json(found)
@@ -87,32 +84,18 @@ def export(file: str, out: str, as_json: bool) -> None:
             return
         part = f"{out}.part"
         try:
-            with open(part, "w", encoding="utf-8") as lines, progress("writing", len(memory)) as to:
-                counting = _Counting(lines, to)
-                memory.export(counting)
-                lines.flush()
-                os.fsync(lines.fileno())
+            with open(part, "w", encoding="utf-8") as text, progress("writing"):
+                lines = memory.export(text)
+                text.flush()
+                os.fsync(text.fileno())
             os.replace(part, out)
         finally:
             if os.path.exists(part):
                 os.unlink(part)
     if as_json:
-        print_json({"out": out, "lines": counting.lines, "bytes": os.path.getsize(out)})
+        print_json({"out": out, "lines": lines, "bytes": os.path.getsize(out)})
     else:
-        click.echo(f"wrote {counting.lines:,} lines to {out}")
-
-
-class _Counting(io.TextIOBase):
-    """A text file that counts the lines going through it."""
-
-    def __init__(self, file: IO[str], report: Callable[[int], None]) -> None:
-        self.lines = 0
-        self._file, self._report = file, report
-
-    def write(self, text: str) -> int:
-        self.lines += text.count("\n")
-        self._report(self.lines)
-        return self._file.write(text)
+        click.echo(f"wrote {lines:,} lines to {out}")
 
 
 @click.command("import")
@@ -131,9 +114,9 @@ def import_(file: str, input: str, budget: str | None, as_json: bool) -> None:
     with (
         click.open_file(input, encoding="utf-8") as lines,
         Memory.open(file, budget) as memory,
-        progress("storing", None) as advance,
+        progress("storing"),
     ):
-        stored = memory.import_(lines, advance)
+        stored = memory.import_(lines)
     if as_json:
         print_json({"events": stored})
     else:

@@ -66,7 +66,7 @@ class Reader:
         """Return the event of a JSON object, checked; fields that no event has become metadata."""
         given = {name: value for name, value in found.items() if value is not None}
         for name, value in (("scope", self.scope), ("speaker", self.speaker), ("kind", self.kind)):
-            given[name] = given.get(name) or value
+            given[name] = value if given.get(name, "") == "" else given[name]
         _check(given, "metadata", dict, "an object")
         _check(given, "pinned", bool, "true or false")
         _check(given, "parents", list, "a list of sequence numbers")

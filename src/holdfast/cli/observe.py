@@ -7,8 +7,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -36,7 +37,12 @@ SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; be
     help="An object per line, or a line of text per event.",
 )
 @click.option("--budget", help="Bytes on disk at most, as '64 MiB'; for a new memory.")
-@click.option("--retention", help="The retention policy; for a new memory.")
+@click.option(
+    "--retention",
+    default="ladder",
+    show_default=True,
+    help="The policy that chooses what is let go during this command.",
+)
 @click.option("--scope", default="", help="For events that name no scope.")
 @click.option("--speaker", help="For events that name no speaker.")
 @click.option(
@@ -66,7 +72,7 @@ def observe(
     input: str,
     form: str,
     budget: str | None,
-    retention: str | None,
+    retention: str,
     scope: str,
     speaker: str | None,
     kind: str,
@@ -84,10 +90,9 @@ def observe(
     reader = Reader(form, scope, speaker, kind)
     if following and input == "-":
         raise click.UsageError("--follow needs a file; standard input is followed anyway")
-    given = {"budget": budget, "retention": retention}
-    options = {name: value for name, value in given.items() if value is not None}
+    opened = partial(_open, file, budget, retention)
     if following:
-        return _follow(file, options, input, reader, skip_bad, idle_exit, as_json)
+        return _follow(opened, input, reader, skip_bad, idle_exit, as_json)
     with _rewindable(input) as lines:
         bad, good = [], 0
         for found in reader.read(numbered(lines)):
@@ -99,17 +104,17 @@ def observe(
             return _refuse(bad, good, as_json)
         lines.seek(0)
         events = (e for e in reader.read(numbered(lines)) if isinstance(e, Event))
-        with _open(file, options) as memory, progress("storing", good) as advance:
+        with opened() as memory, progress("storing", good) as advance:
             stored = memory.observe_many(events, progress=advance)
     _report(stored, bad, as_json)
     return 0
 
 
-def _open(file: str, options: dict[str, str]) -> Memory:
-    """Open a memory, or make one with the options given."""
+def _open(file: str, budget: str | None, retention: str) -> Memory:
+    """Open a memory; make one if a budget is given."""
     from holdfast.memory import Memory
 
-    return Memory.open(file, **options)
+    return Memory.open(file, budget, retention=retention)
 
 
 @contextmanager
@@ -124,12 +129,11 @@ def _rewindable(input: str) -> Iterator[IO[bytes]]:
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.seek(0)
-        yield spool  # type: ignore[misc]
+        yield spool
 
 
 def _follow(
-    file: str,
-    options: dict[str, str],
+    opened: Callable[[], Memory],
     input: str,
     reader: Reader,
     skip_bad: bool,
@@ -139,7 +143,7 @@ def _follow(
     """Store what INPUT holds and what is added to it, each batch in one commit."""
     total, skipped = BulkReceipt(0, 0, 0, 0, 0, 0), list[BadLine]()
     os.stat(input)  # a mistyped name fails before a memory is made
-    with _open(file, options) as memory:
+    with opened() as memory:
         last = time.monotonic()
         try:
             for lines in follow(input, time.sleep):

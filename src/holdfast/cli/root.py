@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from collections.abc import Sequence
 
 import click
 
+from holdfast import __version__
 from holdfast.errors import (
     BudgetError,
     CorruptStoreError,
@@ -54,7 +53,6 @@ FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
     (MissingExtraError, 1, "install the extra that the message names"),
     (StoreError, 1, "the memory is as it was before this command"),
     (HoldfastError, 1, "see: holdfast --help"),
-    (BrokenPipeError, 0, ""),
     (OSError, 1, "check the path and its permissions"),
 )
 
@@ -81,9 +79,7 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from importlib.metadata import version
-
-        click.echo(f"holdfast {version('holdfast')}")
+        click.echo(f"holdfast {__version__}")
         ctx.exit()
 
 
@@ -114,12 +110,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail(1, wrong.format_message(), "")
     except (KeyboardInterrupt, click.Abort):
         return fail(130, "interrupted", "what had been acknowledged is stored")
+    except SystemExit:
+        return 0  # click ends like this when who reads our output has enough
     except (HoldfastError, OSError) as failure:
-        kind, code, hint = next(row for row in FAILURES if isinstance(failure, row[0]))
-        if kind is BrokenPipeError:
-            # The reader has enough. Python would complain once more when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return code
+        code, hint = next(row[1:] for row in FAILURES if isinstance(failure, row[0]))
         message, _, advice = describe(failure).rpartition("; ")
         return fail(code, message or advice, advice if message else hint)
     return code if isinstance(code, int) else 0

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from statistics import median
 
-from holdfast.budget import format_bytes
-from holdfast.demo.run import FATES, Run
+from holdfast.demo.run import FATES, Fate, Run
 from holdfast.demo.svg import Frame, Series, areas, chart, columns, grid, line, note, ticks
-from holdfast.demo.words import FATE_NAMES
+from holdfast.demo.words import FATE_NAMES, size
 
 TIERS = ("verbatim", "gist", "trace", "evicted")
 AGES = ("newest", "2nd", "3rd", "4th", "5th", "6th", "7th", "oldest")
@@ -45,13 +44,11 @@ def bytes_chart(run: Run) -> str:
         line(frame, xs, limit, dashed=True)
         + line(frame, xs, raw)
         + line(frame, xs, disk)
-        + note(frame, run.seen, run.budget, f"budget {format_bytes(run.budget)}")
+        + note(frame, run.seen, run.budget, f"budget {size(run.budget)}")
     )
     names = [(series.name, series.colour) for series in (disk, raw, limit)]
     label = f"Bytes on disk stay under the budget of {run.budget} while {run.seen} events come in"
-    drawing = chart(
-        frame, label, "events observed", marks, grid(frame, count, format_bytes, y_ticks)
-    )
+    drawing = chart(frame, label, "events observed", marks, grid(frame, count, size, y_ticks))
     return f"<figure>{legend(names, stroke=True)}{drawing}</figure>"
 
 
@@ -98,11 +95,11 @@ def cost_chart(run: Run) -> str:
         line(frame, xs, cost),
         grid(frame, count, lambda value: f"{value:,.0f} µs", ticks(frame.y_max)),
     )
-    names = [("median time per event, fsync included", cost.colour), (label + ".", "--page")]
-    return f"<figure>{legend(names, stroke=True)}{drawing}</figure>"
+    names = [("median time per event, fsync included", cost.colour)]
+    return f"<p>{label}.</p><figure>{legend(names, stroke=True)}{drawing}</figure>"
 
 
-def by_age(run: Run) -> list[dict[str, int]]:
+def by_age(run: Run) -> list[dict[Fate, int]]:
     """Return how many pieces of evidence met each fate, for each part of the stream."""
     found = [dict.fromkeys(FATES, 0) for _ in AGES]
     for age, fate in run.fates():
@@ -125,8 +122,9 @@ def fate_chart(run: Run, title: str) -> str:
     label = f"Evidence by age, {title}: " + ", ".join(
         f"{n} {s:.0%} exact" for n, s in zip(AGES, exact, strict=True)
     )
-    drawing = chart(frame, label, f"age of the evidence, {title}; % word for word", marks, rules)
-    return f"<figure>{legend([(s.name, s.colour) for s in parts])}{drawing}</figure>"
+    drawing = chart(frame, label, "age of the evidence; % recalled word for word", marks, rules)
+    key = legend([(s.name, s.colour) for s in parts])
+    return f"<figure><h3>{escape(title)}</h3>{key}{drawing}</figure>"
 
 
 def fate_table(tight: Run, roomy: Run) -> str:

@@ -7,10 +7,9 @@ from html import escape
 from importlib import resources
 from statistics import median
 
-from holdfast.budget import format_bytes
 from holdfast.demo.plots import AGES, bytes_chart, cost_chart, fate_chart, fate_table, tier_chart
 from holdfast.demo.run import Answer, Run
-from holdfast.demo.words import percent, verdict, when
+from holdfast.demo.words import percent, size, verdict, when
 from holdfast.records import Item, Tier
 
 FATE_WORDS = {
@@ -36,7 +35,7 @@ def render(tight: Run, roomy: Run, machine: str) -> str:
 
 def _sections(tight: Run, roomy: Run, machine: str) -> Iterable[str]:
     last = tight.samples[-1]
-    budget = format_bytes(tight.budget)
+    budget = size(tight.budget)
     yield (
         f"<h1>{tight.seen:,} events in {budget}</h1>"
         f'<p class="soft">{last.seen_bytes:,} bytes of text went through a memory that may not '
@@ -55,8 +54,8 @@ def _sections(tight: Run, roomy: Run, machine: str) -> Iterable[str]:
     )
     yield tier_chart(tight)
     yield (
-        "<h2>What an event costs</h2><p>Each conversation is one durable commit. The cost of an "
-        "event should not grow with what the memory has seen.</p>"
+        "<h2>What an event costs</h2><p>Each conversation is one durable commit. The cost should "
+        "not grow with what the memory has seen.</p>"
     )
     yield cost_chart(tight)
     yield (
@@ -64,8 +63,8 @@ def _sections(tight: Run, roomy: Run, machine: str) -> Iterable[str]:
         f"answer. This is what became of them, by how many events ago they were observed, with "
         f"{tight.tokens} tokens for each context.</p>"
     )
-    yield fate_chart(tight, f"within {budget}")
-    yield fate_chart(roomy, f"the same without the squeeze, within {format_bytes(roomy.budget)}")
+    yield fate_chart(tight, f"Within {budget}")
+    yield fate_chart(roomy, f"Without the squeeze, within {size(roomy.budget)}")
     yield f"<details><summary>As a table</summary>{fate_table(tight, roomy)}</details>"
     yield (
         "<h2>Eight of the questions</h2><p>They were chosen before any run, for the age of their "
@@ -120,7 +119,7 @@ def _question(answer: Answer) -> str:
 def _split(items: Sequence[Item], gold: set[int], show: int = 3) -> tuple[list[Item], list[Item]]:
     """Return what is shown at once (evidence, then the best) and what is folded away."""
     ordered = [i for i in items if i.seq in gold] + [i for i in items if i.seq not in gold]
-    show = max(show, min(len(gold), 6))
+    show = max(show, sum(item.seq in gold for item in items))
     return ordered[:show], ordered[show:]
 
 
@@ -139,8 +138,7 @@ def _quote(item: Item, gold: set[int]) -> str:
 def _footer(tight: Run, machine: str) -> str:
     usage = tight.usage
     parts = ", ".join(
-        f"{name} {format_bytes(getattr(usage, name))}"
-        for name in ("log", "index", "ledger", "free")
+        f"{name} {size(getattr(usage, name))}" for name in ("log", "index", "ledger", "free")
     )
     return (
         f"<footer><p>Conditions: {escape(machine)}. No embedder, no language model, default "

@@ -95,7 +95,8 @@ class Run:
 
     def share(self, at_least: Literal["whole", "some"]) -> float:
         """Return the share of the questions whose evidence came back."""
-        return sum(getattr(answer, at_least) for answer in self.answers) / len(self.answers)
+        found = sum(a.whole if at_least == "whole" else a.some for a in self.answers)
+        return found / len(self.answers)
 
     def fates(self) -> Iterator[tuple[int, Fate]]:
         """Yield each piece of evidence: how many events ago it was observed, and its fate."""

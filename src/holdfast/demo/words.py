@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Literal
 
+from holdfast.budget import format_bytes
 from holdfast.demo.run import Answer, Fate
 
 FATE_NAMES: dict[Fate, str] = {
@@ -14,6 +16,41 @@ FATE_NAMES: dict[Fate, str] = {
     "missed": "kept, not recalled",
     "evicted": "let go",
 }
+
+
+_WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"[^.!?]+[.!?]*\s*")
+
+
+def excerpt(text: str, about: str, limit: int) -> str:
+    """Return the run of whole sentences, `limit` characters at most, with most words of `about`.
+
+    What is cut off is marked with an ellipsis; a sentence that alone is too long is cut at a word.
+    """
+    text = " ".join(text.split())
+    if len(text) <= limit:
+        return text
+    wanted = set(_WORD.findall(about.lower()))
+    spans = [match.span() for match in _SENTENCE.finditer(text)] or [(0, len(text))]
+    best, most = (0, limit), -1
+    for nth, (start, end) in enumerate(spans):
+        for _, further in spans[nth + 1 :]:
+            if further - start > limit:
+                break
+            end = further
+        found = len(wanted & set(_WORD.findall(text[start : min(end, start + limit)].lower())))
+        if found > most:
+            best, most = (start, end), found
+    start, end = best
+    kept = text[start:end].strip()
+    if len(kept) > limit:
+        kept, end = kept[:limit].rsplit(" ", 1)[0], 0
+    return "… " * (start > 0) + kept + " …" * (end != len(text))
+
+
+def size(nbytes: float) -> str:
+    """Return a size as short as it can be told: ``704 KiB``, not ``704.0 KiB``."""
+    return format_bytes(nbytes).replace(".0 ", " ")
 
 
 def percent(share: float) -> str:
@@ -35,8 +72,11 @@ def verdict(answer: Answer) -> tuple[str, Literal["good", "part", "lost"]]:
         return f"{exact} of {len(answer.fates)} pieces back, word for word", "part"
     if answer.some:
         return f"evidence back as a {min_tier(answer)}", "part"
-    if set(answer.fates) == {"evicted"}:
+    gone = answer.fates.count("evicted")
+    if gone == len(answer.fates):
         return "evidence let go", "lost"
+    if gone:
+        return f"{gone} of {len(answer.fates)} pieces let go, the rest not recalled", "lost"
     return "evidence kept, but not recalled", "lost"
 
 

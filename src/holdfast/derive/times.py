@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from holdfast.derive.calendar import DAY_S
 from holdfast.derive.memo import Memo
 
+_PLAIN = str.maketrans("’\xa0\u202f", "'  ")  # character for character: spans stay valid
 _LATEST = 1e14  # seconds; beyond it a float cannot tell neighbouring days apart reliably
 
 
@@ -45,19 +46,20 @@ def resolve(text: str, at: float) -> list[Moment]:
     """
     if not (math.isfinite(at) and abs(at) < _LATEST):
         return []
-    from holdfast.derive.time_grammar import FAMILIES
+    from holdfast.derive.time_grammar import FAMILIES  # 25 patterns, compiled on first use
 
-    found: list[Moment] = []
-    taken: list[tuple[int, int]] = []
-    for pattern, read in FAMILIES():
+    text = text.translate(_PLAIN)
+    readings: list[Moment] = []
+    for pattern, read in FAMILIES:
         for match in pattern.finditer(text):
-            if any(match.start() < end and start < match.end() for start, end in taken):
-                continue  # a longer, more exact expression has these words
             stretch = read(match, at)
             if stretch is not None:
-                taken.append(match.span())
-                found.append(Moment(*stretch, match.span()))
-    found.sort(key=lambda moment: moment.span)
+                readings.append(Moment(*stretch, match.span()))
+    readings.sort(key=lambda moment: (moment.span[0], -moment.span[1]))
+    found: list[Moment] = []
+    for moment in readings:  # the leftmost, then the longest; nothing that overlaps it
+        if not found or moment.span[0] >= found[-1].span[1]:
+            found.append(moment)
     return _with_clocks(text, found)
 
 
@@ -89,36 +91,42 @@ def _is_day(moment: Moment) -> bool:
 _NO, _YES, _PERHAPS = 0, 1, 2
 
 _TELLING = re.compile(
-    r"""[^\w]*(?:
-      yesterday | today | tonight | tomorrow | ago | noon | midnight | weekends?
-    | mornings? | afternoons? | evenings? | nights? | (?:birth)?days? | weeks? | months? | years?
-    | decades? | hours? | minutes? | quarters? | spring | summer | autumn | winter
-    | (?:mon|tues|wednes|thurs|fri|satur|sun)days?
+    r"""(?<![^\W_])(?:yesterday | today | tonight | tomorrow | ago | noon | midnight | weekend | days
+    | fortnight | weeks? | months? | years? | decades? | century | hours? | hrs? | minutes | quarter
+    | last | next | since | recently | lately | birthday
+    | spring | summer | autumn | winter | (?:mon|tues|wednes|thurs|fri|satur|sun)day
     | january | february | april | june | july | august | september | october | november | december
-    | jan | feb | apr | jun | jul | aug | sept? | oct | nov | dec
-    | recently | lately | earlier | since
-    | (?:19|20)\d\d s? | (?:19|20)\d\d [-/.] \d\d? .* | \d\d? [-/.] \d\d? [-/.] (?:\d\d){1,2}
-    | '?\d0s | \d\d?:\d\d .* | \d\d? (?:[ap]m|[ap]\.m\.?) | \d\d?/\d\d? | \d+ (?:st|nd|rd|th)
-    )(?:['’]s|['’]|\b[^\w]*)""",
-    re.IGNORECASE | re.VERBOSE,
+    | \d{1,2}[ap]\.?m | \d+(?:st|nd|rd|th)
+    )(?![^\W_]) | (?<!\w)(?:1[5-9]|20)\d\d s?(?!\w) | \d\d?:\d\d | \d0['’]?s(?!\w)""",
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
-_CAPITAL = re.compile(r"\W*(?:May|March|Mar|MAY|MARCH)(?:['’]s)?\W*")
-_LESS_TELLING = re.compile(
-    r"\W*(?:may|march|mar|mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|fall|[ap]\.?m\b\.?|o['’]clock)"
-    r"\W*",
-    re.IGNORECASE,
+# Words that speak of time only in company: "may", "am", "night".
+_AMBIGUOUS = (
+    "may|mar(?:ch)?|jan|feb|apr|jun|jul|aug|sept?|oct|nov|dec|mon|tues?|wed|thu(?:rs?)?|fri|sat|sun|"
+    "fall|day|morning|afternoon|evening|night|[ap]\\.?m|o['’]clock|min|minute|sec(?:ond)?s?"
+)
+_PERHAPS_TELLING = re.compile(
+    rf"(?<![^\W_])(?:{_AMBIGUOUS})(?![^\W_])|\d(?=[a-z])|\d[-/.]\d", re.ASCII | re.IGNORECASE
+)
+_COMPANY = re.compile(
+    r"(?:\d|\b(?:in|on|since|until|till|by|of|during|from|before|after|early|late|mid|around|for|"
+    r"this|past|previous|current|coming|following|upcoming|an?|one|two|three|four|five|six|seven|"
+    r"eight|nine|ten|\w+teen|\w+ty|eleven|twelve|few|several|couple|hundred))"
+    rf"[\s-]*(?:(?:of|st|nd|rd|th)\s+)?\b(?:{_AMBIGUOUS})\b"
+    rf"|\b(?:{_AMBIGUOUS})[\s.-]*(?:the\s+)?\d|\d[a-z]|\d[-/.]\d",
+    re.ASCII | re.IGNORECASE,
 )
 
 
 def mentions_time(text: str) -> bool:
     """Whether a text has a time expression: cheap enough to ask of every event.
 
-    True at least for every text in which `resolve` finds something, and also for texts that only
-    speak of duration or order ("for two weeks", "recently").
+    True for every text in which `resolve` finds something, and also for texts that only speak of
+    duration or order ("for two weeks", "recently").
 
     Notes
     -----
-    Each chunk between white space is judged once and remembered; only the few that need their
+    Each chunk between white space is judged once and remembered. Only chunks that need their
     neighbours ("am", "may") cost a look at the whole text.
 
     Examples
@@ -127,13 +135,15 @@ def mentions_time(text: str) -> bool:
     (True, False)
     """
     verdicts = set(map(_VERDICTS.__getitem__, text.split()))
-    if _YES in verdicts:
-        return True
-    return _PERHAPS in verdicts and bool(resolve(text, 0.0))
+    if _YES in verdicts or _PERHAPS not in verdicts:
+        return _YES in verdicts
+    return _COMPANY.search(text.translate(_PLAIN)) is not None and bool(resolve(text, 0.0))
 
 
 def _judge(chunk: str) -> int:
-    return _NO
+    if _TELLING.search(chunk):
+        return _YES
+    return _PERHAPS if _PERHAPS_TELLING.search(chunk) else _NO
 
 
 _VERDICTS: Memo[int] = Memo(_judge)

@@ -115,7 +115,7 @@ class Columns:
         data["segment"][:] = NO_SEGMENT
         whos = [np.array([self._who(who) for who in block.who], np.int32) for block in blocks]
         data["who"][:] = np.concatenate(
-            [ids[block.who_of] for ids, block in zip(whos, blocks, strict=True)]
+            [ids[block.head["who"]] for ids, block in zip(whos, blocks, strict=True)]
         )
         self._data, self._alive, self.n = data, np.ones(n, np.bool_), n
         self._link()
@@ -235,12 +235,23 @@ class Columns:
         if inside.path:
             covered = np.array([inside.covers(who.scope) for who in self.whos], np.bool_)
             seen = _both(seen, covered[self.who])
+        if before is not None and (not self.n or before > int(self.seq[-1])):
+            before = None
+        if (since, until, before) != (None, None, None):
+            seen = _both(seen, self.inside(np.arange(self.n), since, until, before))
+        return seen
+
+    def inside(
+        self, rows: Rows, since: float | None, until: float | None, before: int | None
+    ) -> Bools:
+        """Which rows happened in a span of time and before an event, in the shape of `rows`."""
+        seen = np.ones(rows.shape, np.bool_)
         if since is not None:
-            seen = _both(seen, self.at >= since)
+            seen &= self.at[rows] >= since
         if until is not None:
-            seen = _both(seen, self.at < until)
-        if before is not None and self.n and before <= int(self.seq[-1]):
-            seen = _both(seen, self.seq < before)
+            seen &= self.at[rows] < until
+        if before is not None:
+            seen &= self.seq[rows] < before
         return seen
 
     def spoken_by(self, named: frozenset[str]) -> npt.NDArray[np.float64] | None:
@@ -277,6 +288,18 @@ class Columns:
         """A number for the scope of each of `whos`, (whos,)."""
         ids: dict[str, int] = {}
         return np.array([ids.setdefault(who.scope, len(ids)) for who in self.whos], np.int64)
+
+    def open_episodes(self, most: int) -> list[tuple[str, int, float, int]]:
+        """The newest episode of the most recent scopes: scope, id, time of its last event, events.
+
+        Least recent first.
+        """
+        newest = sorted(self._last_of.items(), key=lambda item: item[1])[-most:]
+        found = []
+        for scope, row in newest:
+            episode = int(self.episode[row])
+            found.append((scope, episode, float(self.at[row]), self._episodes[episode][0]))
+        return found
 
     @property
     def episode_count(self) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
 from holdfast.codec import BYTES, Row, to_record
+from holdfast.derive.tokens import count_tokens
 from holdfast.records import Context, Hit, Item, Omission, Tier
 
 Counter = Callable[[str], int]
@@ -20,7 +21,9 @@ _OPEN = (
 )
 _CLOSE = "</memory>"
 SMALLEST_LINE = 12  # tokens that a line takes beside its text, at the least
+_FRAME_TOKENS = count_tokens(_OPEN + _CLOSE)
 _MISSES = 8  # matches in a row that do not fit before packing gives up
+_TIERS = tuple(Tier)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -41,7 +44,7 @@ class Packer:
     def __init__(self, budget: int, count: Counter) -> None:
         self._budget = budget
         self._count = count
-        self._used = count(_OPEN) + count(_CLOSE)
+        self._used = _FRAME_TOKENS if count is count_tokens else count(_OPEN + _CLOSE)
         self._packed: dict[int, _Packed] = {}
         self._seen: set[str] = set()
         self.omissions: list[Omission] = []
@@ -76,12 +79,13 @@ class Packer:
         """The context: items in the order of time, so that its beginning stays put."""
         while True:
             chosen = [self._packed[seq] for seq in sorted(self._packed)]
-            text = _OPEN + "".join(p.line + "\n" for p in chosen) + _CLOSE if chosen else ""
-            tokens = self._count(text)
+            text = _OPEN + "".join([p.line + "\n" for p in chosen]) + _CLOSE if chosen else ""
+            tokens = self._total(text)
             if tokens <= self._budget:
                 break
             worst = min(chosen, key=lambda p: (p.item.score, p.item.seq))
             del self._packed[worst.item.seq]
+            self._used -= worst.tokens
             self.omissions.append(Omission(worst.item.seq, worst.item.score, "over budget"))
         return Context(
             query=query,
@@ -96,33 +100,46 @@ class Packer:
         )
 
 
-def pack_hits(
-    packer: Packer,
-    hits: Sequence[Hit],
-    fetch: Fetch,
-    neighbours: Callable[[int], Iterable[int]],
-    explain: bool,
-) -> None:
+    def _total(self, text: str) -> int:
+        """The count of the finished text; the built-in counter adds up exactly over lines."""
+        if self._count is count_tokens:
+            return self._used if text else 0
+        return self._count(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A match with what packing must know before it reads the event itself."""
+
+    hit: Hit
+    tokens: int  # of its text, as counted when it was stored
+    around: tuple[tuple[int, int], ...]  # (sequence number, tokens) of visible neighbours
+
+
+def pack_hits(packer: Packer, matches: Sequence[Ranked], fetch: Fetch, explain: bool) -> None:
     """Best matches first; then, with what is left, the events around them."""
-    taken: list[Hit] = []
+    taken: list[Ranked] = []
     misses = 0
-    for hit in hits:
-        if packer.left < SMALLEST_LINE or misses >= _MISSES:
+    for match in matches:
+        hit = match.hit
+        if misses >= _MISSES or match.tokens + SMALLEST_LINE > packer.left:
             packer.omissions.append(Omission(hit.seq, hit.score, "over budget"))
+            misses += 1
             continue
         row = fetch(hit.seq)
         if row is None:
             continue  # evicted since it was ranked
         if packer.offer(row, hit, "match", explain):
-            taken.append(hit)
+            taken.append(match)
             misses = 0
         else:
             misses += 1
-    for hit in taken:
-        for seq in neighbours(hit.seq):
-            if packer.left < SMALLEST_LINE:
-                return
-            if seq not in packer and (row := fetch(seq)) is not None:
+    for match in taken:
+        for seq, tokens in match.around:
+            if tokens + SMALLEST_LINE > packer.left or seq in packer:
+                continue
+            row = fetch(seq)
+            if row is not None:
                 packer.offer(row, Hit(seq, 0.0, {}), "neighbour", explain)
 
 
@@ -139,7 +156,7 @@ def _item(row: Row, hit: Hit, why: str, explain: bool) -> Item:
             text = f"({row.size} bytes of data)"
     return Item(
         seq=row.seq,
-        tier=Tier(row.tier),
+        tier=_TIERS[row.tier],
         text=text,
         span=span,
         speaker=row.who.speaker,

@@ -169,7 +169,8 @@ class Tail:
 
     @property
     def nbytes(self) -> int:
-        return self._rows.nbytes + self._lengths.nbytes + 40 * len(self._terms)
+        lists = 40 * len(self._terms) + 200 * len(self._lists)  # about what Python takes
+        return self._rows.nbytes + self._lengths.nbytes + lists
 
     @property
     def rows(self) -> npt.NDArray[np.int32]:
@@ -217,7 +218,10 @@ class Tail:
         tfs = np.ones(len(found), np.int64)
         docs = found
         if len(at) < len(found):
-            tfs = np.minimum(np.diff(at, append=len(found)), 255)
+            tfs = np.full(len(at), len(found))
+            tfs[:-1] = at[1:]
+            tfs -= at
+            np.minimum(tfs, 255, out=tfs)
             docs = found.take(at)
             ends = at.searchsorted(ends).tolist()
         impacts = saturation.impacts(tfs, self._lengths.take(docs))

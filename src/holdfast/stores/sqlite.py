@@ -23,7 +23,6 @@ from holdfast.errors import (
     BudgetError,
     ClosedError,
     CorruptStoreError,
-    HoldfastError,
     NotFoundError,
     StorageFullError,
     StoreBusyError,
@@ -451,8 +450,10 @@ class SqliteStore:
     def stale(self) -> bool:
         if self._closed:
             raise ClosedError(f"{self.path.name} was closed")
-        with _translated(self.path):
+        try:
             return bool(_pragma(self._db, "data_version") != self._version)
+        except apsw.Error as error:
+            raise _as_ours(error, self.path) from error
 
     def meta(self, key: str) -> str | None:
         with _translated(self.path):
@@ -571,19 +572,22 @@ def _check_version() -> None:
 
 @contextlib.contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours, naming the file and what to do."""
+    """SQLite's errors as ours."""
     try:
         yield
-    except HoldfastError:
-        raise
-    except apsw.FullError as error:
-        raise StorageFullError(
+    except apsw.Error as error:
+        raise _as_ours(error, path) from error
+
+
+def _as_ours(error: apsw.Error, path: Path) -> StoreError:
+    """The error that names the file and says what to do."""
+    if isinstance(error, apsw.FullError):
+        return StorageFullError(
             f"{path.name}: no space left for this write; nothing was written, free some space "
             f"and try again ({error})"
-        ) from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise CorruptStoreError(f"{path.name} is damaged: {error}; run verify") from error
-    except (apsw.BusyError, apsw.LockedError) as error:
-        raise StoreBusyError(f"{path.name} is locked by another process; try again") from error
-    except apsw.Error as error:
-        raise StoreError(f"{path.name}: the disk refused: {error}") from error
+        )
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return CorruptStoreError(f"{path.name} is damaged: {error}; run verify")
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return StoreBusyError(f"{path.name} is locked by another process; try again")
+    return StoreError(f"{path.name}: the disk refused: {error}")
