@@ -502,6 +502,8 @@ def test_help_names_every_command(sh: Shell) -> None:
     for command in root.COMMANDS:
         assert f"  {command} " in page
         assert "--json" in sh(command, "--help") or command == "bench"
+    assert sh() == page
+    assert "latency" in sh("bench")
     assert sh("--version").startswith("holdfast ")
 
 

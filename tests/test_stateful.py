@@ -11,10 +11,29 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from holdfast import Event, Memory, Receipt, Tier
 from holdfast.codec import content_bytes
 from holdfast.errors import BudgetError, IdempotencyError, InvalidEventError
-from holdfast.stores.sqlite import SMALLEST_BUDGET
+from holdfast.stores.space import SMALLEST_BUDGET
 
 words = st.sampled_from(
-    ["key", "pot", "blue", "garden", "Lisbon", "train", "Tuesday", "meeting", "42", "cats", "über", "東京", "駅", "где", "ключ", "🐙", "a", "the"]
+    [
+        "key",
+        "pot",
+        "blue",
+        "garden",
+        "Lisbon",
+        "train",
+        "Tuesday",
+        "meeting",
+        "42",
+        "cats",
+        "über",
+        "東京",
+        "駅",
+        "где",
+        "ключ",
+        "🐙",
+        "a",
+        "the",
+    ]
 )
 texts = st.lists(words, min_size=1, max_size=40).map(" ".join)
 scopes = st.sampled_from(["", "user/ana", "user/ana/session/1", "user/bo", "team"])

@@ -1,4 +1,4 @@
-"""Vectors, made off the write path: a worker embeds what has none, and recall asks with a deadline."""
+"""Vectors, made off the write path: a worker embeds what has none; recall asks with a deadline."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from holdfast.recall.codes import encode, to_bytes
 from holdfast.records import Tier
 
 _BATCH = 32
+_WRITTEN_AT_ONCE = 8  # they may lie on as many pages
 _QUERY_DEADLINE_S = 0.045  # recall answers without a vector rather than wait longer
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 
@@ -121,9 +122,7 @@ class Backlog:
             if mirror.vectors is None:
                 return []
             columns = mirror.columns
-            wanted = (
-                columns.alive & (columns.tier < Tier.TRACE) & ((columns.flags & BYTES) == 0)
-            )
+            wanted = columns.alive & (columns.tier < Tier.TRACE) & ((columns.flags & BYTES) == 0)
             rows = np.flatnonzero(wanted)
             rows = rows[~mirror.vectors.holds(rows)][-_BATCH:]
             return [int(seq) for seq in columns.seq[rows]]
@@ -136,4 +135,6 @@ class Backlog:
             (row.seq, to_bytes(code, float(scale)))
             for row, code, scale in zip(rows, codes, scales, strict=True)
         ]
-        self._committer.submit([Embedded(stored, self._embedder.name)])
+        for i in range(0, len(stored), _WRITTEN_AT_ONCE):
+            page = stored[i : i + _WRITTEN_AT_ONCE]
+            self._committer.submit([Embedded(page, self._embedder.name)])

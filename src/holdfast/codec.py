@@ -198,15 +198,9 @@ def to_gist(row: Row, spans: Sequence[tuple[int, int]], length: int, tokens: int
 
 def to_trace(row: Row, terms: Sequence[str], length: int, tokens: int) -> Row:
     """The row demoted to key terms. Its digest still names the exact content it was."""
-    mark = (
-        row.body[:8]
-        if row.tier == Tier.GIST
-        else digest(row.body[: len(row.body) - row.extra])
-    )
+    mark = row.body[:8] if row.tier == Tier.GIST else digest(row.body[: len(row.body) - row.extra])
     body = mark + "\n".join(terms).encode("utf-8", "surrogatepass")
-    return row._replace(
-        tier=int(Tier.TRACE), body=body, extra=0, length=length, tokens=tokens
-    )
+    return row._replace(tier=int(Tier.TRACE), body=body, extra=0, length=length, tokens=tokens)
 
 
 def _decode_quotes(rest: bytes) -> tuple[Quote, ...]:
@@ -240,7 +234,7 @@ def decode_tail(data: bytes) -> Row:
         if zlib.crc32(rest) != crc or len(rest) != _HEAD.size + n_who + n_body:
             raise CorruptStoreError("a row in the log's tail fails its CRC-32; run verify")
         head = _HEAD.unpack_from(rest)
-    except struct.error:
+    except (struct.error, TypeError):
         raise CorruptStoreError("a row in the log's tail is cut short; run verify") from None
     who = _decode_who(rest[_HEAD.size : _HEAD.size + n_who])
     return Row(*head, who, rest[_HEAD.size + n_who :])
@@ -325,7 +319,6 @@ class BlockCodec:
         except (zstandard.ZstdError, struct.error, KeyError, ValueError, IndexError) as error:
             raise CorruptStoreError(f"a block of the log cannot be read: {error}") from None
 
-
     def train(self, blocks: Sequence[Sequence[Row]]) -> bytes | None:
         """A dictionary learnt from some blocks, if it makes others of them smaller; else None."""
         packed = [pack_block(rows) for rows in blocks]
@@ -345,9 +338,7 @@ def pack_block(rows: Sequence[Row]) -> bytes:
     """Rows as one uncompressed block: heads as byte planes, then the bodies."""
     whos = {who: i for i, who in enumerate(dict.fromkeys([row.who for row in rows]))}
     table = json.dumps(list(whos), separators=(",", ":")).encode()
-    head = np.array(
-        [(*row[:_N_FIELDS], whos[row.who], len(row.body)) for row in rows], dtype=HEAD
-    )
+    head = np.array([(*row[:_N_FIELDS], whos[row.who], len(row.body)) for row in rows], dtype=HEAD)
     parts = [_BLOCK.pack(_FORMAT, len(rows), len(table)), table]
     for name in _DELTAS:
         parts.append(_to_steps(head[name]))
@@ -376,7 +367,7 @@ _STEPS = struct.Struct("<qq")  # first value, common divisor of the steps
 
 
 def _to_steps(values: npt.NDArray[np.int64]) -> bytes:
-    """Turn a column into its steps over their common divisor, in place: whole seconds cost little."""
+    """Turn a column into its steps over their common divisor, in place."""
     first = int(values[0])
     steps = np.diff(values)
     scale = (int(np.gcd.reduce(steps)) if len(steps) else 1) or 1

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from holdfast.codec import DICTIONARY_BLOCKS, Row, digest, encode_tail, to_row
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
@@ -19,11 +19,13 @@ from holdfast.derive.surprise import Surprise
 from holdfast.errors import BudgetError, ClosedError, IdempotencyError
 from holdfast.mirror import Changes, Mirror
 from holdfast.records import Event, Receipt, Tier
-from holdfast.retain import Losses, Retainer, cut, put_block
+from holdfast.retain import BLOCK_BYTES, Losses, Retainer, cut, put_block
 from holdfast.stores.base import Store, Transaction
 
 _KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered
-_ROW_OVERHEAD = 160  # bytes of a tail row beside its content
+_PAGE = 4096
+_NEAR = 4  # sequence numbers so close share a page
+_ROW_OVERHEAD = 100  # bytes of a tail row beside its content
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Append:
 
     event: Event
     content: bytes
+    labels: int  # bytes of everything else the caller gave, at most
     at: float | None
     terms: Sequence[int]
     length: int
@@ -91,6 +94,7 @@ class Committer:
         self._leading = False
         self.writing = threading.Lock()  # held by whoever uses the store's writing half
         self._closed = False
+        self._suspect = False  # a commit failed: what it left is to be looked at
 
     def _learn(self) -> None:
         """Set up what is derived in the order of the stream, from what the mirror holds."""
@@ -142,10 +146,12 @@ class Committer:
         try:
             with self.writing:
                 self._commit(batch)
-        except BaseException as error:  # every caller of the batch gets the failure, none hangs
+        # Whatever it was, an interrupt included: every caller of the batch must get it, none hang.
+        except BaseException as error:  # noqa: BLE001
             for ticket in batch:
                 ticket.error = ticket.error or error
             self._retainer.forget_plan()
+            self._suspect = True
         finally:
             with self._gate:
                 heir = self._queue[0] if self._queue else None
@@ -162,7 +168,7 @@ class Committer:
         size = taken = 0
         limit = self._store.batch_bytes()
         for ticket in self._queue:
-            size += sum(map(_size, ticket.change))
+            size += sum(map(weigh, ticket.change))
             if taken and size > limit:
                 break
             taken += 1
@@ -181,7 +187,7 @@ class Committer:
     def _commit(self, batch: Sequence[_Ticket]) -> None:
         flat = [change for ticket in batch for change in ticket.change]
         shelve = self._mirror.shelf.due(self._mirror.columns)
-        need = sum(map(_size, flat)) + (self._mirror.shelf.segment_bytes if shelve else 0)
+        need = sum(map(weigh, flat)) + (self._mirror.shelf.segment_bytes if shelve else 0)
         total = Losses()
         done = False
         while not done:  # almost always once; again only if retention alone fills a transaction
@@ -250,6 +256,11 @@ class Committer:
                         tx.set_meta("embedder", embedder)
             self._mirror.load()
 
+    @property
+    def newest(self) -> int:
+        """The sequence number of the newest event; 0 if there is none."""
+        return self._mirror.next_seq - 1
+
     def refresh(self) -> None:
         """Take over what other processes committed, unless this one is committing right now."""
         if not self.writing.acquire(blocking=False):
@@ -262,11 +273,13 @@ class Committer:
             self.writing.release()
 
     def _catch_up(self) -> None:
-        """Another process wrote since we looked: its commits come first."""
-        if self._store.changed():
+        """Another process wrote since we looked, or a commit failed: the store is the truth."""
+        changed = self._store.changed()
+        if changed or (self._suspect and self._mirror.differs()):
             self._mirror.load()
             self._learn()
             self._retainer.forget_plan()
+        self._suspect = False
 
     def _write(
         self, tx: Transaction, changes: Changes, flat: Sequence[Change], losses: Losses
@@ -283,7 +296,7 @@ class Committer:
             assert isinstance(receipt, Receipt)
             tx.put_key(key, receipt.seq, body, json.dumps(asdict(receipt)).encode())
         if keyed:
-            tx.prune_keys(self._mirror.next_seq - _KEYS_KEPT)
+            tx.prune_keys(self._mirror.next_seq - _KEYS_KEPT, most=len(keyed))
         return receipts
 
     def _stage(
@@ -333,6 +346,17 @@ class Committer:
             outcomes.append(row)
         return outcomes, keyed
 
+    def _repivot(self, tx: Transaction, changes: Changes) -> None:
+        """Follow the average length of what is kept, in steps, and remember the step.
+
+        Scores depend on it, so it is part of the store: reopening must not change a ranking.
+        """
+        postings = self._mirror.postings
+        mean = max(1.0, postings.mean_length)
+        if not 0.8 < mean / postings.pivot < 1.25:
+            changes.pivot = round(mean, 2)
+            tx.set_meta("pivot", str(changes.pivot))
+
     def _train(self, tx: Transaction, changes: Changes) -> None:
         """Once there is enough to learn from, keep a dictionary if it pays for itself."""
         mirror = self._mirror
@@ -357,7 +381,7 @@ class Committer:
         if segment is None:
             return
         id, data, rows = segment
-        if tx.fits(len(data)):
+        if tx.slack() > len(data) + 8 * _PAGE and tx.room_for(len(data)) >= 0:
             tx.put_segment(id, data)
             changes.shelved = (id, rows)
 
@@ -380,6 +404,7 @@ class Committer:
             for rows in blocks:
                 put_block(tx, self._mirror, changes, rows)
             tx.set_meta("next_seq", str(new[-1].seq + 1))
+            self._repivot(tx, changes)
         for row in left:
             if row.seq >= new[0].seq:
                 tx.put_tail(row.seq, encode_tail(row))
@@ -416,7 +441,18 @@ def _conflict(key: str) -> IdempotencyError:
     )
 
 
-def _size(change: Change) -> int:
+def weigh(change: Change) -> int:
+    """Upper bound on the bytes of pages that storing a change dirties.
+
+    A small event lies in a page of the tail, then in a block: both are counted, with their share
+    of the trees above. A large one goes to a block of its own. A key may touch five pages.
+    """
     if isinstance(change, Embedded):
-        return sum(len(code) + 64 for _, code in change.codes)
-    return len(change.content) + _ROW_OVERHEAD
+        seqs = [seq for seq, _ in change.codes]
+        far = sum(abs(b - a) > _NEAR for a, b in pairwise([-2 * _NEAR, *seqs]))
+        return 4 * _PAGE * far + sum(2 * (len(code) + 32) for _, code in change.codes)
+    key = 5 * _PAGE if change.event.key is not None else 0
+    size = len(change.content) + change.labels
+    if size >= BLOCK_BYTES:
+        return key + size + 8 * _PAGE
+    return key + 11 * (size + _ROW_OVERHEAD) // 4

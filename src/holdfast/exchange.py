@@ -18,7 +18,9 @@ from holdfast.records import Event, Record, Tier
 from holdfast.stores.base import Store
 
 _FIELDS = frozenset(field.name for field in fields(Event))
-_RECORD_ONLY = frozenset(("seq", "tier", "recorded_at", "size", "digest", "quotes", "terms", "episode"))
+_RECORD_ONLY = frozenset(
+    ("seq", "tier", "recorded_at", "size", "digest", "quotes", "terms", "episode")
+)
 
 
 def export(records: Iterable[Record], out: IO[str]) -> int:

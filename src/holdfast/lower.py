@@ -10,6 +10,9 @@ from holdfast.derive.terms import terms
 from holdfast.derive.tokens import count_tokens
 from holdfast.records import Tier
 
+_GIST_SHARE = 0.35  # of an event's text
+_LONGEST_GIST = 4000  # characters
+
 
 def text_of(row: Row) -> str:
     """What can still be read of a row; empty for bytes."""
@@ -34,7 +37,8 @@ def to_tier(row: Row, tier: int) -> tuple[Row, list[int]]:
     """The row demoted to GIST or TRACE, and its new index terms."""
     text = text_of(row)
     if tier == Tier.GIST:
-        spans = [(start, end) for start, end in gist(text)] if text else []
+        share = min(_GIST_SHARE, _LONGEST_GIST / max(1, len(text)))
+        spans = gist(text, share) if text else []
         kept = " … ".join(text[start:end] for start, end in spans)
         found = index_terms(row.who.speaker, kept)
         lowered = to_gist(row, _byte_spans(text, spans), len(found), count_tokens(kept))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
 import os
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -194,9 +192,7 @@ class Memory:
                 content, speaker, role, channel, kind, _seconds(at), scope.strip("/"),
                 metadata or {}, key, parents, pinned,
             )  # fmt: skip
-        receipt = write.observe(
-            self._committer, event, self._count, self._store.largest_event()
-        )
+        receipt = write.observe(self._committer, event, self._count, self._store.largest_event())
         self._changed()
         return receipt
 

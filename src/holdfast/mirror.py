@@ -33,6 +33,7 @@ _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, mea
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
 _BYTES_PER_TERM = 11.0  # of English chat, stop words included
 _VECTOR_COST = 24  # bytes of a stored vector beside its codes
+FIRST_PIVOT = 24.0  # terms in an average document, until the stream tells
 _START_RATIO = 0.5  # compressed bytes per body byte, until blocks tell
 
 
@@ -57,6 +58,7 @@ class Changes:
     blocks: dict[int, tuple[BlockEntry, list[Row]] | None] = field(default_factory=dict)
     tail: tuple[list[Row], int] | None = None  # its rows and the bytes of their bodies
     vectors: list[Sequence[tuple[int, bytes]]] = field(default_factory=list)
+    pivot: float | None = None
     dictionary: bytes | None = None
     shelved: tuple[int, Rows] | None = None  # a new index segment and the rows it holds
     unshelved: list[int] = field(default_factory=list)  # index segments that are gone
@@ -75,13 +77,32 @@ class Mirror:
         self._dimensions = dimensions
         self.load()
 
+    def differs(self) -> bool:
+        """Whether the store holds another log than this mirror: cheap, by its outline."""
+        blocks = [(info.first, info.last) for info in self._store.blocks()]
+        tail = [seq for seq, _ in self._store.tail()]
+        mine = [(first, self.blocks[first].last) for first in self.firsts]
+        return blocks != mine or tail != [row.seq for row in self.tail]
+
     # ---- building --------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Rebuild everything from the store."""
+        """Rebuild everything from the store.
+
+        Raises `CorruptStoreError` if something in it cannot be read.
+        """
+        try:
+            self._load()
+        except CorruptStoreError:
+            raise
+        except (TypeError, ValueError, LookupError, OverflowError) as error:
+            # Damaged numbers and lengths surface as any of these; the file is what is wrong.
+            raise CorruptStoreError(f"the log cannot be read: {error}; run verify") from error
+
+    def _load(self) -> None:
         with self.lock:
             self.columns = Columns()
-            self.postings = Postings()
+            self.postings = Postings(pivot=float(self._store.meta("pivot") or FIRST_PIVOT))
             self.shelf = Shelf(self._store.batch_bytes())
             self.vectors = Vectors(self._dimensions) if self._dimensions else None
             self.blocks: dict[int, BlockEntry] = {}
@@ -149,6 +170,8 @@ class Mirror:
     def apply(self, changes: Changes) -> None:
         """Take over what a transaction has committed."""
         with self.lock:
+            if changes.pivot is not None:
+                self.postings.repivot(changes.pivot)
             for id in changes.unshelved:
                 self.shelf.drop(id, self.columns)
             if changes.shelved is not None:
@@ -236,7 +259,9 @@ class Mirror:
 
     def cost(self, row: Row) -> float:
         """Bytes on disk that one event stands for, its index share included."""
-        vector = self._dimensions + _VECTOR_COST if self._dimensions and row.tier < Tier.TRACE else 0
+        vector = 0
+        if self._dimensions and row.tier < Tier.TRACE:
+            vector = self._dimensions + _VECTOR_COST
         return self.ratio * len(row.body) + _HEAD_COST + _TERM_COST * row.length + vector
 
     def whole_cost(self, size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -40,7 +40,7 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """The answer. No vector means: there is no embedder, or (`degraded`) it did not answer in time."""
+    """The answer. No vector: there is no embedder, or (`degraded`) it did not answer in time."""
 
     vector: npt.NDArray[np.float32] | None
     degraded: bool = False
@@ -81,9 +81,7 @@ def recall(
     return packer.finish(text, degraded=answer.degraded, partial=answer.partial)
 
 
-def _best(
-    reader: Reader, text: str, answer: Embedding, filters: Filters, limit: int
-) -> list[Hit]:
+def _best(reader: Reader, text: str, answer: Embedding, filters: Filters, limit: int) -> list[Hit]:
     query = parse(text, reader.clock())
     mirror = reader.mirror
     with mirror.lock:
@@ -124,9 +122,7 @@ def _with_neighbours(mirror: Mirror, hits: list[Hit], filters: Filters) -> list[
         shown = (pairs >= 0) & columns.inside(pairs, filters.since, filters.until, filters.before)
         around = [
             tuple((s, t) for s, t, ok in zip(*line, strict=True) if ok)
-            for line in zip(
-                seqs[pairs].tolist(), held[pairs].tolist(), shown.tolist(), strict=True
-            )
+            for line in zip(seqs[pairs].tolist(), held[pairs].tolist(), shown.tolist(), strict=True)
         ]
         tokens = held[rows].tolist()
     return [Ranked(*match) for match in zip(hits, tokens, around, strict=True)]

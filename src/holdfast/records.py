@@ -218,7 +218,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Where the bytes are. `disk` is what the operating system reports and never exceeds `budget`."""
+    """Where the bytes are. `disk` is what the system reports; it never exceeds `budget`."""
 
     budget: int
     disk: int

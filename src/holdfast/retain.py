@@ -24,8 +24,9 @@ from holdfast.retention.base import Policy, Tiers, View
 from holdfast.stores.base import Transaction
 
 _SLICE = 1 / 64  # share of the kept bytes that one plan frees beyond what is needed now
-_BLOCK_BYTES = 16384
+BLOCK_BYTES = 16384
 _BLOCK_ROWS = 512
+_REWRITE_BYTES = 28 * 4120  # of the journal that rewriting one block and its neighbour may take
 _GIST_SHARE = 0.35  # bytes a gist is expected to keep of its event, beside its head
 _GIST_HEAD = 30.0
 _TRACE_COST = 44.0
@@ -74,7 +75,7 @@ class Retainer:
         """
         losses = Losses()
         planned = False
-        while (missing := short()) > 0 and tx.slack() > 4 * _BLOCK_BYTES:
+        while (missing := short()) > 0 and tx.slack() > _REWRITE_BYTES:
             if not self._plan:
                 if planned and not losses.demoted + losses.evicted:
                     raise BudgetError(
@@ -186,15 +187,16 @@ def view_of(mirror: Mirror, rows: Rows) -> View:
     )
 
 
-def cut(
-    tail: list[Row], tail_bytes: int, new: list[Row]
-) -> tuple[list[list[Row]], list[Row], int]:
-    """Rows as full blocks, what is left over, and its bytes; a large event closes its block."""
+def cut(tail: list[Row], tail_bytes: int, new: list[Row]) -> tuple[list[list[Row]], list[Row], int]:
+    """Rows as full blocks, what is left over, and the bytes of its bodies."""
     rows = tail + new
     blocks, start, size = [], 0, tail_bytes
     for end, row in enumerate(new, len(tail) + 1):
+        if len(row.body) >= BLOCK_BYTES and end - 1 > start:
+            blocks.append(rows[start : end - 1])  # a large event gets a block of its own
+            start, size = end - 1, 0
         size += len(row.body)
-        if size >= _BLOCK_BYTES or end - start >= _BLOCK_ROWS:
+        if size >= BLOCK_BYTES or end - start >= _BLOCK_ROWS:
             blocks.append(rows[start:end])
             start, size = end, 0
     return blocks, rows[start:], size
@@ -236,4 +238,4 @@ def _neighbour(mirror: Mirror, changes: Changes, first: int) -> BlockEntry | Non
 
 
 def _fits(before: BlockEntry, rows: list[Row]) -> bool:
-    return before.raw + raw_size(rows) <= _BLOCK_BYTES and before.rows + len(rows) <= _BLOCK_ROWS
+    return before.raw + raw_size(rows) <= BLOCK_BYTES and before.rows + len(rows) <= _BLOCK_ROWS

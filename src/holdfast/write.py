@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from holdfast.codec import content_bytes
-from holdfast.commit import Append, Committer
+from holdfast.commit import Append, Committer, weigh
 from holdfast.derive.times import mentions_time
 from holdfast.errors import EventTooLargeError, InvalidEventError
 from holdfast.lower import index_terms
@@ -23,6 +23,7 @@ Counter = Callable[[str], int]
 
 _LABEL_BYTES = 1024  # speaker, role, channel, scope and key, each
 _METADATA_BYTES = 65_536
+_PARENTS = 1024
 _LATEST = 253_402_300_800.0  # the year 10000
 
 
@@ -45,10 +46,10 @@ def observe_many(
 ) -> BulkReceipt:
     """Store many events by the same path, a batch to a transaction."""
     done = duplicates = demoted = evicted = 0
-    first = last = 0
-    for batch in _batches(events, largest, batch_bytes):
+    first, last = 0, committer.newest
+    for batch in _batches(events, count, largest, batch_bytes):
         before = last
-        receipts = committer.submit([derive(event, content, count) for event, content in batch])
+        receipts = committer.submit(batch)
         fresh = [r for r in receipts if isinstance(r, Receipt) and r.seq > before]
         done += len(batch)
         duplicates += len(batch) - len({r.seq for r in fresh})
@@ -89,6 +90,8 @@ def admit(event: Event, largest: int) -> bytes:
         _check_label(name, getattr(event, name), required=name == "scope")
     if event.metadata:
         _check_metadata(event.metadata)
+    if len(event.parents) > _PARENTS or not all(isinstance(p, int) for p in event.parents):
+        raise InvalidEventError(f"parents must be at most {_PARENTS} sequence numbers")
     return content
 
 
@@ -99,6 +102,7 @@ def derive(event: Event, content: bytes, count: Counter) -> Append:
     return Append(
         event=event,
         content=content,
+        labels=_label_bytes(event),
         at=event.at,
         terms=terms,
         length=len(terms),
@@ -108,17 +112,18 @@ def derive(event: Event, content: bytes, count: Counter) -> Append:
 
 
 def _batches(
-    events: Iterable[Event], largest: int, batch_bytes: int
-) -> Iterator[list[tuple[Event, bytes]]]:
-    batch: list[tuple[Event, bytes]] = []
+    events: Iterable[Event], count: Counter, largest: int, batch_bytes: int
+) -> Iterator[list[Append]]:
+    batch: list[Append] = []
     size = 0
     for event in events:
-        content = admit(event, largest)
-        if batch and size + len(content) > batch_bytes:
+        change = derive(event, admit(event, largest), count)
+        weight = weigh(change)
+        if batch and size + weight > batch_bytes:
             yield batch
             batch, size = [], 0
-        batch.append((event, content))
-        size += len(content) + 160
+        batch.append(change)
+        size += weight
     if batch:
         yield batch
 
@@ -132,6 +137,13 @@ def _check_label(name: str, value: Any, required: bool) -> None:
         raise InvalidEventError(
             f"{name} of {len(content_bytes(value))} bytes is over the limit of {_LABEL_BYTES}"
         )
+
+
+def _label_bytes(event: Event) -> int:
+    """Upper bound on the bytes of everything but the content."""
+    labels = (event.speaker, event.role, event.channel, event.scope, event.key)
+    size = sum([6 * len(label) for label in labels if label]) + 12 * len(event.parents)
+    return size + (len(json.dumps(dict(event.metadata))) if event.metadata else 0)
 
 
 def _check_metadata(metadata: Any) -> None:
@@ -150,6 +162,3 @@ def to_events(items: Iterable[Event | str | bytes]) -> Iterator[Event]:
     """Bare texts as events, events as they are."""
     for item in items:
         yield item if isinstance(item, Event) else Event(item)
-
-
-Batch = Sequence[tuple[Event, bytes]]

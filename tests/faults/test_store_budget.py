@@ -11,7 +11,8 @@ import pytest
 
 from holdfast.checks.faults import BudgetVFS, watched
 from holdfast.errors import BudgetError, StorageFullError, StoreBusyError
-from holdfast.stores.sqlite import SMALLEST_BUDGET, SqliteStore
+from holdfast.stores.space import SMALLEST_BUDGET
+from holdfast.stores.sqlite import SqliteStore
 
 MIB = 1024 * 1024
 SIZES = (100, 400, 3000, 3000, 16_000, 60_000, 150_000)

@@ -96,9 +96,7 @@ def test_visibility_is_by_scope_time_and_sequence(rows: list[Row], scope: str, e
 
     seen = columns.visible(scope, float(edge), edge + 100.0, edge + 50)
     assert seen is not None
-    expected = [
-        row.seq for row in rows if inside(row.who.scope) and edge <= row.seq < edge + 50
-    ]
+    expected = [row.seq for row in rows if inside(row.who.scope) and edge <= row.seq < edge + 50]
     assert columns.seq[seen].tolist() == expected
 
 

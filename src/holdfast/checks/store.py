@@ -136,7 +136,7 @@ def _answers_keys(store: Store) -> None:
         assert tx.key(b"k1") == (b"body", b"receipt")
     with store.transaction(0) as tx:
         assert tx.key(b"k2") == (b"body2", b"receipt2")
-        tx.prune_keys(before=2)
+        tx.prune_keys(before=2, most=9)
         assert tx.key(b"k1") is None
         assert tx.key(b"k2") is not None
 

@@ -12,7 +12,7 @@ from typing import IO, Any, NoReturn
 from holdfast.cli.common import parse_time
 from holdfast.exchange import from_json
 from holdfast.records import Event, Record
-from holdfast.stores.sqlite import LARGEST_EVENT
+from holdfast.stores.space import LARGEST_EVENT
 from holdfast.write import admit
 
 _CHUNK = 1 << 20

@@ -54,7 +54,7 @@ def print_usage(path: str, usage: Usage) -> None:
     for name in ("log", "index", "vectors", "ledger", "free"):
         table.add_row(f"  {name}", format_bytes(getattr(usage, name)))
     console.print(table)
-    console.print(tier_line(usage.events), Text(f"   {usage.episodes:,} episodes", style="dim"))
+    console.print(tier_line(usage.events), Text(f"   episodes: {usage.episodes:,}", style="dim"))
 
 
 def heading(item: Item) -> Text:

@@ -49,7 +49,7 @@ FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
     (BudgetError, 5, "give it a larger --budget"),
     (StorageFullError, 5, "free some space on the disk and try again"),
     (StoreBusyError, 6, "another process is using this memory; try again"),
-    (NotFoundError, 1, "see what is there with: holdfast log FILE"),
+    (NotFoundError, 1, "check the path or the number"),
     (MissingExtraError, 1, "install the extra that the message names"),
     (StoreError, 1, "the memory is as it was before this command"),
     (HoldfastError, 1, "see: holdfast --help"),
@@ -83,7 +83,11 @@ def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -92,11 +96,14 @@ def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     callback=_version,
     help="Print the version and stop.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """A memory for agents: one file, one hard budget, cited answers.
 
     Every command takes --json. Errors are one line on standard error, then a hint.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

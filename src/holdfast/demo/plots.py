@@ -87,7 +87,7 @@ def cost_chart(run: Run) -> str:
     frame = Frame(run.seen, max(2 * ranked[int(0.9 * (len(ranked) - 1))], 1.0))
     early, late = cost.values[: len(found) // 4], cost.values[-(len(found) // 4) :]
     ratio = median(late) / median(early) if early and late else 1.0
-    label = f"An event of the last quarter costs {ratio:.2f} times one of the first quarter"
+    label = f"An event of the last quarter costs {ratio:.2f} times one of the first"
     drawing = chart(
         frame,
         label,
@@ -95,8 +95,10 @@ def cost_chart(run: Run) -> str:
         line(frame, xs, cost),
         grid(frame, count, lambda value: f"{value:,.0f} µs", ticks(frame.y_max)),
     )
-    names = [("median time per event, fsync included", cost.colour)]
-    return f"<p>{label}.</p><figure>{legend(names, stroke=True)}{drawing}</figure>"
+    names = [
+        (f"median time per event, fsync included; last quarter {ratio:.2f} × first", cost.colour)
+    ]
+    return f"<figure>{legend(names, stroke=True)}{drawing}</figure>"
 
 
 def by_age(run: Run) -> list[dict[Fate, int]]:

@@ -70,16 +70,15 @@ def verdict(answer: Answer) -> tuple[str, Literal["good", "part", "lost"]]:
         return "evidence back, word for word", "good"
     if exact:
         return f"{exact} of {len(answer.fates)} pieces back, word for word", "part"
-    if answer.some:
-        return f"evidence back as a {min_tier(answer)}", "part"
+    tier = "gist" if "gist" in answer.fates else "trace"
+    back = sum(fate in ("gist", "trace") for fate in answer.fates)
+    if back == len(answer.fates):
+        return f"evidence back as a {tier}", "part"
+    if back:
+        return f"{back} of {len(answer.fates)} pieces back, as a {tier}", "part"
     gone = answer.fates.count("evicted")
     if gone == len(answer.fates):
         return "evidence let go", "lost"
     if gone:
         return f"{gone} of {len(answer.fates)} pieces let go, the rest not recalled", "lost"
     return "evidence kept, but not recalled", "lost"
-
-
-def min_tier(answer: Answer) -> str:
-    """Return the best tier below verbatim at which evidence came back."""
-    return "gist" if "gist" in answer.fates else "trace"

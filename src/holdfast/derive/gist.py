@@ -17,9 +17,16 @@ Weight = Callable[[int], float]
 _Word = tuple[int, int, float]  # start, end, information
 
 _FEWEST = 24  # characters: a gist may have as many, however small its share
-_OVERHEAD = 8  # characters that a unit costs its reader beside its own
+_OVERHEAD = 16  # characters that a unit costs its reader beside its own
 _REPEATED = 0.2  # what a term is worth when it comes again
 _LONGEST_TERM = 40  # characters of a key term
+
+_POLITE = """
+absolutely amazing awesome bye congrats congratulations cool dear definitely fun glad good great
+guess happy hello hey hi huh love maybe nice oh please really sorry sounds stoked super sure thank
+thanks that's totally wanna welcome well wonderful wow
+"""
+_SMALL_TALK = frozenset(_POLITE.split())
 
 _WORD = re.compile(r"\S+")
 _SURFACE = re.compile(r"\w(?:[\w'’.@/+-]*\w)?")
@@ -53,19 +60,15 @@ def gist(text: str, share: float = 0.35, weight: Weight | None = None) -> list[S
         return [(0, 1)] if text else []
     room = max(int(share * len(text)), min(_FEWEST, len(text)))
     values = _weigh(text, units, weight)
-    order = sorted(range(len(units)), key=lambda i: (-_density(units[i], values[i]), i))
-    chosen: list[Span] = []
-    rest: list[int] = []
-    for i in order:
-        start, end = units[i]
-        if end - start <= room:
-            chosen.append((start, end))
-            room -= end - start + 1  # and the character that may join it to the next
-        else:
-            rest.append(i)
-    if rest and (room >= _FEWEST or not chosen):
-        chosen.append(_window(values[rest[0]], room))
-    return _merged(sorted(chosen))
+    whole, left = _whole_units(units, values, room)
+    start, end, value = max((_window(found, room) for found in values), key=lambda w: w[2])
+    if value > sum(_value(values[i]) for i in whole):  # one run of words says more
+        return [(start, end)]
+    spans = [units[i] for i in whole]
+    if left >= _FEWEST and len(whole) < len(units):
+        rest = max(set(range(len(units))) - set(whole), key=lambda i: _density(units[i], values[i]))
+        spans.append(_window(values[rest], left)[:2])
+    return _merged(sorted(spans))
 
 
 def key_terms(text: str, n: int = 6, weight: Weight | None = None) -> list[str]:
@@ -88,10 +91,10 @@ def key_terms(text: str, n: int = 6, weight: Weight | None = None) -> list[str]:
     rated: list[tuple[float, int, str]] = []
     for match in _SURFACE.finditer(text):
         word = match[0][:_LONGEST_TERM]
-        hashes, plain, bonus = _KNOWN[word]
-        if hashes and not covered.issuperset(hashes):
-            covered.update(hashes)
-            value = plain if weight is None else max(map(weight, hashes))
+        known, plain, bonus = _KNOWN[word]
+        if known and not covered.issuperset(known):
+            covered.update(known)
+            value = plain if weight is None else max(map(weight, known))
             rated.append((-value * bonus, match.start(), word))
     rated.sort()
     return found + [word for _, _, word in rated[: n - len(found)]]
@@ -102,6 +105,8 @@ def key_terms(text: str, n: int = 6, weight: Weight | None = None) -> list[str]:
 
 def _know(chunk: str) -> tuple[tuple[int, ...], float, float]:
     """Terms, information and bonus of a piece of text without white space."""
+    if chunk.strip(".,;:!?…").lower() in _SMALL_TALK:
+        return tuple(terms(chunk)), 1.0, _REPEATED
     hashes = tuple(dict.fromkeys(terms(chunk)))
     plain = 1.0 + min(len(chunk), 12) / 6 if hashes else 0.0
     bonus = 1.0 + 0.8 * any(map(str.isdigit, chunk)) + 0.5 * mentions_time(chunk)
@@ -134,24 +139,41 @@ def _weigh(text: str, units: Sequence[Span], weight: Weight | None) -> list[list
     return weighed
 
 
+def _value(found: Sequence[_Word]) -> float:
+    return sum(value for _, _, value in found)
+
+
 def _density(unit: Span, found: Sequence[_Word]) -> float:
-    return sum(value for _, _, value in found) / (unit[1] - unit[0] + _OVERHEAD)
+    return _value(found) / (unit[1] - unit[0] + _OVERHEAD)
 
 
-def _window(found: Sequence[_Word], room: int) -> Span:
+def _whole_units(
+    units: Sequence[Span], values: Sequence[Sequence[_Word]], room: int
+) -> tuple[list[int], int]:
+    """Which units to keep whole, densest first, and the room they leave."""
+    chosen: list[int] = []
+    for i in sorted(range(len(units)), key=lambda i: (-_density(units[i], values[i]), i)):
+        start, end = units[i]
+        if end - start <= room:
+            chosen.append(i)
+            room -= end - start + 1  # and the character that may join it to the next
+    return chosen, room
+
+
+def _window(found: Sequence[_Word], room: int) -> _Word:
     """The run of words within `room` characters that carries most; part of one if none fits."""
-    best, first, total = (0.0, found[0][0], found[0][0]), 0, 0.0
-    for start, end, value in found:
+    best, first, total = (0, 0, -1.0), 0, 0.0
+    for i, (_, end, value) in enumerate(found):
         total += value
-        while end - found[first][0] > room and found[first][0] < start:
+        while first <= i and end - found[first][0] > room:
             total -= found[first][2]
             first += 1
-        if end - found[first][0] <= room and total > best[0]:
-            best = (total, found[first][0], end)
-    if best[0] <= 0.0:  # no word fits, or none says anything
-        start, end, _ = max(found, key=lambda word: word[2])
-        return start, min(end, start + max(1, room))
-    return best[1], best[2]
+        if first <= i and total > best[2]:
+            best = (found[first][0], end, total)
+    if best[2] < 0.0:  # no word fits
+        start, end, value = max(found, key=lambda word: word[2])
+        return start, start + room, value * room / (end - start)
+    return best
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:

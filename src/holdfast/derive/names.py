@@ -23,10 +23,11 @@ _NUMBER = re.compile(
 )
 _SENTENCE_END = frozenset(".!?…:\n\"“”'*-•(")
 # Openers that stand before a name without being part of it.
-_OPENERS = frozenset(
-    "congrats congratulations dear good great happy hello hey hi look sorry sure thank thanks wow "
-    "absolutely awesome sounds nice glad wish".split()
-)
+_OPENING = """
+absolutely awesome congrats congratulations dear glad good great happy hello hey hi look nice sorry
+sounds sure thank thanks wish wow
+"""
+_OPENERS = frozenset(_OPENING.split())
 
 
 def names(text: str) -> list[str]:
@@ -74,7 +75,7 @@ def _trim(run: str) -> list[str]:
     parts = run.split()
     while parts and _empty(parts[0]):
         parts.pop(0)
-    while parts and (_empty(parts[-1]) or parts[-1].isdecimal() and len(parts) == 1):
+    while parts and (_empty(parts[-1]) or (parts[-1].isdecimal() and len(parts) == 1)):
         parts.pop()
     if not parts:
         return []
@@ -87,7 +88,9 @@ def _bare(run: str) -> str:
 
 def _empty(word: str) -> bool:
     low = word.lower().replace("’", "'")
-    return low in STOP_WORDS or low in _OPENERS or "'" in low and low.split("'")[0] in STOP_WORDS
+    if "'" in low and low.split("'")[0] in STOP_WORDS:
+        return True
+    return low in STOP_WORDS or low in _OPENERS
 
 
 def _odd_case(word: str) -> bool:

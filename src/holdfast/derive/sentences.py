@@ -9,7 +9,7 @@ Span = tuple[int, int]
 LONGEST = 240
 """Characters of the longest unit."""
 
-_STOP = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？｡]+[」』”）]*|[\n\r\u2028\u2029]+")
+_STOP = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s)|[。！？｡]+[」』”）]*|[\n\r\u2028\u2029]+")
 # Before a name or a number these end no sentence; the others only if what follows is in small
 # letters or a number: "he sat. Then" is two sentences, "Sat. 5 May" is one.
 _TITLE = re.compile(

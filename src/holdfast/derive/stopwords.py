@@ -49,7 +49,7 @@ voor waar wat wij zij zijn
 """
 
 # What the lists above share with English content words, in the sense of the English word.
-_KEEP = frozenset("come die era per plus pour sera sin son sur tu ma mi pas ses tem".split())
+_KEEP = frozenset(("come", "die", "era", "per", "plus", "pour", "sin", "son", "ma", "pas", "tem"))
 
 STOP_WORDS = frozenset(_ENGLISH.split()) | (
     frozenset((_GERMAN + _FRENCH + _SPANISH + _ITALIAN + _PORTUGUESE + _DUTCH).split()) - _KEEP

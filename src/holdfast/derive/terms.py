@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 from zlib import crc32
 
@@ -33,13 +33,16 @@ _HANGUL = "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
 
 _W = rf"[\w{_MARKS}]"
 _TOKEN = re.compile(
-    rf"\d{{1,3}}(?:,\d{{3}})+(?![\d,])|{_W}+(?:[.'’@:/-]{_W}+)*(?:\+\+|\#(?!{_W}))?"
+    rf"(?<![\w,])\d{{1,3}}(?:,\d{{3}})+(?![\d,])|{_W}+(?:[.'’@:/-]{_W}+)*(?:\+\+|\#(?!{_W}))?"
 )
 _SCRIPT = re.compile(rf"[{_UNSPACED}]+|[{_HANGUL}]+|[^{_UNSPACED}{_HANGUL}]+")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{_HANGUL}]")
 _CLITIC = re.compile(r"['’](?:s|m|re|ve|ll|d)$", re.IGNORECASE)
 _ACRONYM = re.compile(r"(?:[a-z]\.)+[a-z]", re.IGNORECASE)
 _PARTS = re.compile(r"[_.'’@:/+#-]+")
+_PATH = re.compile(r"[/:]+")
+_FIGURES = re.compile(r"[0-9.:/-]+")
+_HYPHENATED = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]{3}")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _INVISIBLE = dict.fromkeys([0xAD, *range(0x200B, 0x2010), 0x2060, 0xFEFF])
@@ -64,7 +67,12 @@ def terms(text: str) -> list[int]:
     >>> terms("The cats sat.") == terms("cat, sat")
     True
     """
-    return list(chain.from_iterable(map(_TERMS.__getitem__, text.split())))
+    return chunk_terms(text.split())
+
+
+def chunk_terms(chunks: Sequence[str]) -> list[int]:
+    """As `terms`, of a text already cut at white space."""
+    return list(chain.from_iterable(map(_TERMS.__getitem__, chunks)))
 
 
 def words(text: str) -> list[str]:
@@ -92,8 +100,16 @@ def _hashes(chunk: str) -> tuple[int, ...]:
 _TERMS: Memo[tuple[int, ...]] = Memo(_hashes)
 
 
-def _words(chunk: str, stops: frozenset[str]) -> Iterator[str]:
+def _words(chunk: str, stops: frozenset[str]) -> Iterable[str]:
     """The normalised words of a text without white space."""
+    core = chunk.strip("\"'(),.:;!?*-_")
+    if core.isascii() and core.isalpha():  # most chunks are a word with its punctuation
+        return _plain_words(core, stops)
+    return _compound_words(chunk, stops)
+
+
+def _compound_words(chunk: str, stops: frozenset[str]) -> Iterator[str]:
+    """The normalised words of a text that is more than one word, or none of ASCII letters."""
     if not chunk.isascii():
         chunk = unicodedata.normalize("NFKC", chunk).translate(_INVISIBLE)
     for token in _TOKEN.findall(chunk):
@@ -107,49 +123,49 @@ def _token_words(token: str, stops: frozenset[str]) -> Iterator[str]:
         yield from _plain_words(token, stops)
     elif "," in token:
         yield token.replace(",", "")
+    elif _FIGURES.fullmatch(token):  # a date, a time, a fraction; of its parts, only years
+        yield token
+        yield from (part for part in _PARTS.split(token) if len(part) > 3)
+    elif "/" in token or ":" in token:
+        for piece in _PATH.split(token):
+            yield from _token_words(piece, stops)
     elif token[-3:].lower() in ("n't", "n’t"):  # all of these are negated auxiliaries
         if not stops:
             yield token.casefold().replace("’", "'")
     elif _ACRONYM.fullmatch(token):
         yield from _plain_words(token.replace(".", ""), stops)
     else:
-        parts = [part for part in _PARTS.split(token) if part]
-        whole = _whole(token, parts)
-        if whole:
-            yield whole
-        for part in parts:
-            if not whole or len(part) > 1:
-                yield from _plain_words(part, stops)
+        yield from _joined_words(token, stops)
 
 
-def _whole(token: str, parts: list[str]) -> str:
-    """How a compound is indexed as one word; empty if it is only the sum of its parts."""
-    if _UNSPACED_RUN.search(token):
-        return ""
-    folded = token.casefold()
-    if "'" in token or "’" in token:
-        return "".join(parts).casefold()  # o'clock, rock'n'roll
-    if any(mark in token for mark in "_.@+#") or (
-        len(parts) > 1 and any(c.isdigit() for c in token)
-    ):
-        return folded  # foo_bar.py, a.b@c, c++, 2023-05-07, gpt-4, 17:30
-    return ""
+def _joined_words(token: str, stops: frozenset[str]) -> Iterator[str]:
+    """A compound as one word, if it is more than the sum of its parts; and its parts."""
+    parts = [part for part in _PARTS.split(token) if part]
+    whole = ""
+    if not _UNSPACED_RUN.search(token):
+        if "'" in token or "’" in token:
+            whole = "".join(parts).casefold()  # o'clock, rock'n'roll
+        elif not _HYPHENATED.fullmatch(token):
+            whole = token.casefold()  # foo_bar.py, a.b@c, c++, gpt-4
+    if whole:
+        yield whole
+    for part in parts:
+        if not whole or len(part) > 1:
+            yield from _plain_words(part, stops)
 
 
-def _plain_words(word: str, stops: frozenset[str]) -> Iterator[str]:
+def _plain_words(word: str, stops: frozenset[str]) -> Iterable[str]:
     """A run of letters and digits, normalised; also the humps of camel case."""
     if not word.isascii():
-        yield from _foreign_words(word, stops)
-        return
+        return _foreign_words(word, stops)
     folded = word.lower()
     if folded in stops and word not in CAPITAL_WORDS:
-        return
-    yield _stem(folded)
-    if _CAMEL.search(word):
-        for hump in _HUMP.findall(word):
-            part = hump.lower()
-            if len(part) > 1 and part != folded and part not in stops:
-                yield _stem(part)
+        return ()
+    if word == folded or word[1:] == folded[1:] or not _CAMEL.search(word):
+        return (_stem(folded),)
+    humps = (hump.lower() for hump in _HUMP.findall(word))
+    parts = (_stem(h) for h in humps if len(h) > 1 and h != folded and h not in stops)
+    return (_stem(folded), *parts)
 
 
 def _foreign_words(word: str, stops: frozenset[str]) -> Iterator[str]:
@@ -157,8 +173,7 @@ def _foreign_words(word: str, stops: frozenset[str]) -> Iterator[str]:
     for run in _SCRIPT.findall(word):
         if _UNSPACED_RUN.match(run):
             folded = run.casefold()
-            pairs = zip(folded, folded[1:], strict=False)
-            yield from map("".join, pairs) if len(folded) > 1 else folded
+            yield from map("".join, pairwise(folded)) if len(folded) > 1 else folded
             continue
         folded = unicodedata.normalize("NFKC", run.casefold())
         if folded in stops:

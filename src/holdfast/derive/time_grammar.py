@@ -20,31 +20,28 @@ Reader = Callable[[re.Match[str], float], Stretch | None]
 
 # ---- vocabulary --------------------------------------------------------------------------------
 
-MONTHS = {
-    name: i
-    for i, names in enumerate(
-        "january,jan february,feb march,mar april,apr may june,jun july,jul august,aug "
-        "september,sept,sep october,oct november,nov december,dec".split(),
-        start=1,
-    )
-    for name in names.split(",")
-}
-WEEKDAYS = {
-    name: i
-    for i, names in enumerate(
-        "monday,mon tuesday,tues,tue wednesday,wed thursday,thurs,thur,thu friday,fri "
-        "saturday,sat sunday,sun".split()
-    )
-    for name in names.split(",")
-}
-_NUMBERS = {
-    word: n
-    for n, words in enumerate(
-        "zero a|an|one two|couple three four five six seven eight nine ten eleven twelve "
-        "thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
-    )
-    for word in words.split("|")
-} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "ninety": 90, "hundred": 100}
+_MONTH_NAMES = """
+january,jan february,feb march,mar april,apr may june,jun july,jul august,aug september,sept,sep
+october,oct november,nov december,dec
+"""
+_DAY_NAMES = """
+monday,mon tuesday,tues,tue wednesday,wed thursday,thurs,thur,thu friday,fri saturday,sat sunday,sun
+"""
+_NUMBER_NAMES = """
+zero a,an,one two,couple three four five six seven eight nine ten eleven twelve thirteen fourteen
+fifteen sixteen seventeen eighteen nineteen twenty
+"""
+
+
+def _numbered(names: str, first: int) -> dict[str, int]:
+    groups = enumerate(names.split(), first)
+    return {name: n for n, group in groups for name in group.split(",")}
+
+
+MONTHS = _numbered(_MONTH_NAMES, 1)
+WEEKDAYS = _numbered(_DAY_NAMES, 0)
+_TENS = {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "ninety": 90, "hundred": 100}
+_NUMBERS = _numbered(_NUMBER_NAMES, 0) | _TENS
 _VAGUE = {"few": (2, 5), "several": (3, 7)}
 _DAYS = {
     "yesterday": -1, "today": 0, "tonight": 0, "tomorrow": 1,
@@ -67,7 +64,9 @@ _AMOUNT = rf"(?:a\s+|an\s+)?{_NUMBER}(?:\s+of)?"
 _UNIT = r"(?:minute|min|hour|hr|day|week|fortnight|month|year|decade|second|sec)s?"
 _YEAR = r"(?:1[5-9]|20)\d\d"
 _ORDINAL = r"(?:st|nd|rd|th)?"
-_PREPOSITION = r"(?:in|on|since|until|till|by|of|during|from|before|after|early|late|mid|around|for)"
+_PREPOSITION = (
+    r"(?:in|on|since|until|till|by|of|during|from|before|after|early|late|mid|around|for)"
+)
 
 
 # ---- stretches -----------------------------------------------------------------------------------
@@ -119,7 +118,7 @@ _ISO = re.compile(
 _ISO_MONTH = re.compile(rf"\b({_YEAR})[-/](\d\d?)\b(?![-/.]\d)", _A)
 _NUMERIC = re.compile(r"(?<![\d/.-])(\d\d?)([/.-])(\d\d?)\2(\d{4}|\d\d)\b(?![/.-]\d)", _A)
 _DAY_MONTH = re.compile(
-    rf"\b(\d\d?){_ORDINAL}(?:\s+of)?[\s-]*({_MONTH})(?:,?[\s-]+(?:of\s+)?({_YEAR})\b)?", _AI
+    rf"\b(\d\d?){_ORDINAL}(?:\s+of\s+|[\s-]*)({_MONTH})(?:,?[\s-]+(?:of\s+)?({_YEAR})\b)?", _AI
 )
 _MONTH_DAY = re.compile(
     rf"\b({_MONTH})[\s-]*(?:the\s+)?(\d\d?){_ORDINAL}\b(?![:\d])(?:,?[\s-]+({_YEAR})\b)?", _AI
@@ -312,7 +311,7 @@ def _read_away(match: re.Match[str], at: float) -> Stretch | None:
 
 def _read_in(match: re.Match[str], at: float) -> Stretch | None:
     least, most = _amount(match[1])
-    if match[2].lower() in ("second", "sec", "minute", "min"):
+    if match[2].lower().rstrip("s") in ("second", "sec", "minute", "min"):
         return None  # "in a minute" is no minute
     return _away(at, least, match[2])[0], _away(at, most, match[2])[1]
 
@@ -348,13 +347,9 @@ _PERIOD = re.compile(
     r"(?!'?s?\s+(?:before|after))",
     _AI,
 )
-_BEFORE_LAST = re.compile(
-    r"\b(week|weekend|month|year)\s+(?:before\s+last|after\s+next)\b", _AI
-)
+_BEFORE_LAST = re.compile(r"\b(week|weekend|month|year)\s+(?:before\s+last|after\s+next)\b", _AI)
 _WEEKEND = re.compile(r"\b(?:at|on|over|during|for)\s+the\s+weekend\b", _AI)
-_SEASON_YEAR = re.compile(
-    rf"\b(spring|summer|autumn|fall|winter)(?:\s+of)?\s+({_YEAR})\b", _AI
-)
+_SEASON_YEAR = re.compile(rf"\b(spring|summer|autumn|fall|winter)(?:\s+of)?\s+({_YEAR})\b", _AI)
 
 
 def _period(at: float, unit: str, step: int) -> Stretch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.derive.calendar import DAY_S
@@ -53,7 +54,7 @@ def resolve(text: str, at: float) -> list[Moment]:
     for pattern, read in FAMILIES:
         for match in pattern.finditer(text):
             stretch = read(match, at)
-            if stretch is not None:
+            if stretch is not None and stretch[0] < stretch[1]:
                 readings.append(Moment(*stretch, match.span()))
     readings.sort(key=lambda moment: (moment.span[0], -moment.span[1]))
     found: list[Moment] = []
@@ -91,8 +92,9 @@ def _is_day(moment: Moment) -> bool:
 _NO, _YES, _PERHAPS = 0, 1, 2
 
 _TELLING = re.compile(
-    r"""(?<![^\W_])(?:yesterday | today | tonight | tomorrow | ago | noon | midnight | weekend | days
-    | fortnight | weeks? | months? | years? | decades? | century | hours? | hrs? | minutes | quarter
+    r"""(?<![^\W_])(?:yesterday | today | tonight | tomorrow | ago | noon | midnight
+    | weekend | days | fortnight | weeks? | months? | years? | decades? | century | hours? | hrs?
+    | minutes | quarter
     | last | next | since | recently | lately | birthday
     | spring | summer | autumn | winter | (?:mon|tues|wednes|thurs|fri|satur|sun)day
     | january | february | april | june | july | august | september | october | november | december
@@ -103,17 +105,16 @@ _TELLING = re.compile(
 # Words that speak of time only in company: "may", "am", "night".
 _AMBIGUOUS = (
     "may|mar(?:ch)?|jan|feb|apr|jun|jul|aug|sept?|oct|nov|dec|mon|tues?|wed|thu(?:rs?)?|fri|sat|sun|"
-    "fall|day|morning|afternoon|evening|night|[ap]\\.?m|o['’]clock|min|minute|sec(?:ond)?s?"
+    "fall|day|morning|afternoon|evening|night|[ap]\\.?m|o['’]clock|mins?|minute|sec(?:ond)?s?"
 )
-_PERHAPS_TELLING = re.compile(
-    rf"(?<![^\W_])(?:{_AMBIGUOUS})(?![^\W_])|\d(?=[a-z])|\d[-/.]\d", re.ASCII | re.IGNORECASE
-)
+_PERHAPS_TELLING = re.compile(rf"(?<![^\W_])(?:{_AMBIGUOUS})(?![^\W_])", re.ASCII | re.IGNORECASE)
+_DIGIT = re.compile(r"[0-9]")
 _COMPANY = re.compile(
     r"(?:\d|\b(?:in|on|since|until|till|by|of|during|from|before|after|early|late|mid|around|for|"
     r"this|past|previous|current|coming|following|upcoming|an?|one|two|three|four|five|six|seven|"
     r"eight|nine|ten|\w+teen|\w+ty|eleven|twelve|few|several|couple|hundred))"
     rf"[\s-]*(?:(?:of|st|nd|rd|th)\s+)?\b(?:{_AMBIGUOUS})\b"
-    rf"|\b(?:{_AMBIGUOUS})[\s.-]*(?:the\s+)?\d|\d[a-z]|\d[-/.]\d",
+    rf"|\b(?:{_AMBIGUOUS})[\s.-]*(?:the\s+)?\d",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -134,14 +135,19 @@ def mentions_time(text: str) -> bool:
     >>> mentions_time("See you on Tuesday!"), mentions_time("I may see you.")
     (True, False)
     """
-    verdicts = set(map(_VERDICTS.__getitem__, text.split()))
+    return chunks_mention_time(text, text.split())
+
+
+def chunks_mention_time(text: str, chunks: Sequence[str]) -> bool:
+    """As `mentions_time`, of a text already cut at white space."""
+    verdicts = set(map(_VERDICTS.__getitem__, chunks))
     if _YES in verdicts or _PERHAPS not in verdicts:
         return _YES in verdicts
     return _COMPANY.search(text.translate(_PLAIN)) is not None and bool(resolve(text, 0.0))
 
 
 def _judge(chunk: str) -> int:
-    if _TELLING.search(chunk):
+    if _TELLING.search(chunk) or (_DIGIT.search(chunk) and resolve(chunk, 0.0)):
         return _YES
     return _PERHAPS if _PERHAPS_TELLING.search(chunk) else _NO
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from holdfast.derive.memo import Memo
 from holdfast.derive.stopwords import STOP_WORDS
 
-_EDGE = re.compile(r"^[^A-Za-z0-9\x80-\U0010ffff]+|[^A-Za-z0-9\x80-\U0010ffff]+$")
+_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _RUN = re.compile(r"([A-Z]?[a-z]+)|([A-Z]+)|[‘’“”–—…•]|.", re.DOTALL)
 _VOWEL = re.compile(r"[aeiouy]", re.IGNORECASE)
 _TYPOGRAPHY = frozenset("‘’“”–—…•")
@@ -35,7 +36,11 @@ def count_tokens(text: str) -> int:
     >>> count_tokens("What did we decide about PostgreSQL?")
     9
     """
-    chunks = text.split()
+    return chunk_tokens(text, text.split())
+
+
+def chunk_tokens(text: str, chunks: Sequence[str]) -> int:
+    """As `count_tokens`, of a text already cut at white space."""
     found = sum(map(_TOKENS.__getitem__, chunks))
     breaks = len(text) - text.count(" ") - sum(map(len, chunks))  # white space but no space
     return found + text.count("  ") + (breaks if text.isascii() else _breaks(text))
@@ -48,8 +53,11 @@ def _breaks(text: str) -> int:
 
 def _chunk(chunk: str) -> int:
     """The estimate for a text without white space."""
+    core = chunk.strip(_PUNCTUATION)
+    if core.isascii() and core.isalpha() and core[1:].islower():  # a word and its punctuation
+        return len(chunk) - len(core) + _plain(core)
     total = 0
-    plain = _EDGE.sub("", chunk).replace("'", "").isalpha()
+    plain = core.replace("'", "").isalpha()
     for match in _RUN.finditer(chunk):
         if match[1]:
             total += _plain(match[0]) if plain else _part(match[0])

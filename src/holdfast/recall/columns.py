@@ -120,9 +120,7 @@ class Columns:
         self._data, self._alive, self.n = data, np.ones(n, np.bool_), n
         self._link()
         self.total_length = int(data["length"].sum())
-        held, inverse, counts = np.unique(
-            data["episode"], return_inverse=True, return_counts=True
-        )
+        held, inverse, counts = np.unique(data["episode"], return_inverse=True, return_counts=True)
         terms = np.bincount(inverse, weights=data["length"])
         self._episodes = {
             int(e): [int(c), int(t)] for e, c, t in zip(held, counts, terms, strict=True)

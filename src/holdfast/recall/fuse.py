@@ -146,9 +146,7 @@ def _neighbour_bits(mirror: Mirror, match: Match, rows: Rows) -> npt.NDArray[np.
     return found
 
 
-def _episodes(
-    mirror: Mirror, match: Match, rows: Rows, bits: npt.NDArray[np.uint64]
-) -> Floats:
+def _episodes(mirror: Mirror, match: Match, rows: Rows, bits: npt.NDArray[np.uint64]) -> Floats:
     """z-score of each candidate's episode: BM25 where a term's frequency counts events."""
     columns = mirror.columns
     held = columns.episode[rows]

@@ -22,7 +22,7 @@ from holdfast.recall.segments import Bools
 _GROUP = 16  # terms whose mask shares one float64
 _MASK = float(1 << _GROUP)
 _ROOM = (1 << 53 - _GROUP - 16) - 1  # what the integer weights of a query may add up to
-_WIDE, _DEEP = 512, 64  # blocks side by side, and the documents in each
+_CHUNK = 32_768  # documents looked over at a time, few enough to stay in cache
 _SHORT = 1024  # postings up to which a list is scattered together with others
 
 ABSENT = 0xFFFF_FFFF  # a row that holds no live document
@@ -120,7 +120,7 @@ def search(
     whole, unit = _integer_weights(idf, weights)
     sums = _accumulate(found, len(query), slots, whole)
     totals = sums[0] if len(sums) == 1 else np.floor(sums / _MASK).sum(axis=0) * _MASK
-    best, total, squares = _scan(totals, limit)
+    best, total, squares = scan(totals, limit)
     mean = total / max(1, n)
     variance = squares / max(1, n) - mean * mean
     rows, scores = _best_first(_rows_at(best, found), np.floor(totals[best] / _MASK), limit)
@@ -189,38 +189,38 @@ def _accumulate(
     return sums
 
 
-def _scan(totals: Floats, limit: int) -> tuple[Rows, float, float]:
+def scan(totals: Floats, limit: int) -> tuple[Rows, float, float]:
     """Ascending slots of the `limit` best totals above zero, of all ties and perhaps of a few more.
 
     Also the sum of all totals and that of their squares. The documents are dealt into blocks; the
     best of each are distinct documents, so the `limit`-th best of these maxima is no better than
     the `limit`-th best total, and a block whose maximum is worse holds nothing of interest.
     """
+    deep = 1 << max(0, min(6, (len(totals) // (8 * limit + 1)).bit_length() - 1))
+    wide = _CHUNK // deep  # blocks side by side in a chunk, of `deep` documents each
     total = squares = 0.0
     tops = []
-    for start in range(0, len(totals), _DEEP * _WIDE):
-        chunk = totals[start : start + _DEEP * _WIDE]  # small enough to stay in cache
+    for start in range(0, len(totals), _CHUNK):
+        chunk = totals[start : start + _CHUNK]
         total += float(chunk.sum())
         squares += float(chunk.dot(chunk))
-        deep = len(chunk) // _WIDE
-        if deep:
-            tops.append(chunk[: deep * _WIDE].reshape(deep, _WIDE).max(axis=0))
+        if rows := len(chunk) // wide:
+            tops.append(chunk[: rows * wide].reshape(rows, wide).max(axis=0))
     if not limit:
         return np.zeros(0, np.int64), total, squares
-    maxima = np.concatenate([*tops, totals[len(totals) // _WIDE * _WIDE :]])
+    maxima = np.concatenate([*tops, totals[len(totals) // wide * wide :]])
     least = _MASK
     if len(maxima) > limit:
         cut = np.partition(maxima, len(maxima) - limit)[len(maxima) - limit]
         least = max(_MASK, float(np.floor(cut / _MASK)) * _MASK)
-    whole = len(totals) // (_DEEP * _WIDE)  # chunks of full depth
-    rest = whole * _DEEP * _WIDE
-    slots = (totals[rest:] >= least).nonzero()[0]
+    whole = len(totals) // _CHUNK
+    slots = (totals[whole * _CHUNK :] >= least).nonzero()[0]
     if whole:
-        chunks, columns = np.divmod((maxima[: whole * _WIDE] >= least).nonzero()[0], _WIDE)
-        inside = chunks * (_DEEP * _WIDE) + columns + (np.arange(_DEEP) * _WIDE)[:, None]
+        chunks, columns = np.divmod((maxima[: whole * wide] >= least).nonzero()[0], wide)
+        inside = chunks * _CHUNK + columns + (np.arange(deep) * wide)[:, None]
         inside = inside[totals.take(inside) >= least]
         inside.sort()
-        slots = np.concatenate([inside, slots + rest])
+        slots = np.concatenate([inside, slots + whole * _CHUNK])
     return slots, total, squares
 
 

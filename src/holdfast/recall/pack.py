@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from holdfast.codec import BYTES, Row, to_record
@@ -24,7 +24,7 @@ SMALLEST_LINE = 12  # tokens that a line takes beside its text, at the least
 _FRAME_TOKENS = count_tokens(_OPEN + _CLOSE)
 _MISSES = 8  # matches in a row that do not fit before packing gives up
 _TIERS = tuple(Tier)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,6 @@ class Packer:
             degraded=degraded,
             partial=partial,
         )
-
 
     def _total(self, text: str) -> int:
         """The count of the finished text; the built-in counter adds up exactly over lines."""
@@ -187,4 +186,3 @@ def _escape(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _minute(minute: int) -> str:
     return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%d %H:%M")
-

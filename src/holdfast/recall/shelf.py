@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from holdfast.errors import CorruptStoreError
 from holdfast.recall.columns import NO_SEGMENT, Bools, Columns, Rows
-from holdfast.recall.segment_codec import decode_segment, encode_segment
 from holdfast.recall.postings import Postings
+from holdfast.recall.segment_codec import decode_segment, encode_segment
 from holdfast.recall.segments import Segment
 
 _SEGMENT_TERMS = 40_000  # index terms in one segment, at most about

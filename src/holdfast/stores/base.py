@@ -23,7 +23,7 @@ class BlockInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoreUsage:
-    """Bytes as the backend counts them. `disk` is everything on disk and is what a budget bounds."""
+    """Bytes as the backend counts them. `disk` is everything on disk: what a budget bounds."""
 
     disk: int
     database: int
@@ -58,8 +58,8 @@ class Transaction(Protocol):
 
     def put_key(self, key: bytes, seq: int, body: bytes, receipt: bytes) -> None: ...
 
-    def prune_keys(self, before: int) -> None:
-        """Forget idempotency keys of events with ``seq < before``."""
+    def prune_keys(self, before: int, most: int) -> None:
+        """Forget up to `most` idempotency keys of events with ``seq < before``."""
 
     def put_segment(self, id: int, data: bytes) -> None:
         """Keep one sealed index segment."""
@@ -75,7 +75,7 @@ class Transaction(Protocol):
     def set_meta(self, key: str, value: str) -> None: ...
 
     def room_for(self, need: int) -> int:
-        """Bytes left inside the budget once `need` more are written; negative if they do not fit."""
+        """Bytes left in the budget once `need` more are written; negative if they do not fit."""
 
     def fits(self, need: int) -> bool:
         """Whether `need` more bytes fit both the budget and what this transaction may dirty."""
@@ -95,8 +95,8 @@ class Store(Protocol):
     def transaction(self, need: int = 0) -> AbstractContextManager[Transaction]:
         """One atomic, durable change, alone among all writers of all processes.
 
-        `need` is an upper bound on the bytes it will write; the store makes sure beforehand that
-        its own journal can take them within the budget. Raises `StoreBusyError` if that cannot be
+        `need` is an upper bound on the bytes of pages it will write; the store makes sure
+        beforehand that its own journal can take them within the budget. Raises `StoreBusyError` if that cannot be
         had in bounded time, `StorageFullError` or `StoreError` if the disk refuses: then nothing
         has changed.
         """

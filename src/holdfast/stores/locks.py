@@ -11,7 +11,23 @@ from holdfast.errors import StoreBusyError, UnsafeFilesystemError
 
 # File systems on which advisory locks or shared memory maps do not hold between machines.
 _NETWORK = frozenset(
-    "9p afs beegfs ceph cifs fuse.s3fs fuse.sshfs gfs2 glusterfs lustre ncpfs nfs nfs4 smb3 smbfs".split()
+    [
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "gfs2",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+    ]
 )
 _POLL_S = 0.0005
 

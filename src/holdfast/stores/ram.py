@@ -50,9 +50,7 @@ class RamStore:
     @contextlib.contextmanager
     def transaction(self, need: int = 0) -> Iterator[RamStore]:
         with self.exclusive():
-            before = {
-                name: copy(value) for name, value in vars(self).items() if name in _TABLES
-            }
+            before = {name: copy(value) for name, value in vars(self).items() if name in _TABLES}
             try:
                 yield self
                 if self._used() > self.budget:
@@ -119,8 +117,10 @@ class RamStore:
     def put_key(self, key: bytes, seq: int, body: bytes, receipt: bytes) -> None:
         self._keys[key] = (seq, body, receipt)
 
-    def prune_keys(self, before: int) -> None:
-        self._keys = {key: value for key, value in self._keys.items() if value[0] >= before}
+    def prune_keys(self, before: int, most: int) -> None:
+        old = [key for key, value in self._keys.items() if value[0] < before]
+        for key in sorted(old, key=lambda key: self._keys[key][0])[:most]:
+            del self._keys[key]
 
     def put_segment(self, id: int, data: bytes) -> None:
         self._segments[id] = data
