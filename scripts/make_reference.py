@@ -15,7 +15,7 @@ from pathlib import Path
 from holdfast import errors, operations, records, write
 from holdfast.budget import format_bytes
 from holdfast.cli.root import COMMANDS, FAILURES
-from holdfast.stores import sqlite
+from holdfast.stores import space
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -58,7 +58,7 @@ def values() -> str:
 
 def limits() -> str:
     """Return a table of the limits."""
-    largest, smallest = format_bytes(sqlite.LARGEST_EVENT), format_bytes(sqlite.SMALLEST_BUDGET)
+    largest, smallest = format_bytes(space.LARGEST_EVENT), format_bytes(space.SMALLEST_BUDGET)
     rows = (
         ("content of an event", f"1 byte to {largest}, and at most about a quarter of the budget"),
         (
@@ -66,6 +66,7 @@ def limits() -> str:
             f"{format_bytes(write._LABEL_BYTES)} each, as UTF-8",
         ),
         ("metadata", f"{format_bytes(write._METADATA_BYTES)} as JSON"),
+        ("parents", f"{write._PARENTS:,} sequence numbers"),
         ("budget", f"at least {smallest}"),
         ("time of an event", "before the year 10000"),
     )

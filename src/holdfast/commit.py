@@ -7,9 +7,10 @@ for the next leader, which is one of them. A lone caller pays no thread switch.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
 
@@ -261,6 +262,13 @@ class Committer:
         """The sequence number of the newest event; 0 if there is none."""
         return self._mirror.next_seq - 1
 
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """Keep every writer out, of this process and of others, so that all reads agree."""
+        with self.writing, self._store.exclusive():
+            self._catch_up()
+            yield
+
     def refresh(self) -> None:
         """Take over what other processes committed, unless this one is committing right now."""
         if not self.writing.acquire(blocking=False):
@@ -373,17 +381,18 @@ class Committer:
     def _shelve(self, tx: Transaction, changes: Changes) -> None:
         """Keep a stretch of the index in the store, and let go of what has become stale."""
         mirror = self._mirror
-        for id in mirror.shelf.stale():
-            tx.delete_segment(id)
-            changes.unshelved.append(id)
         sealed = mirror.tail[0].seq if mirror.tail else mirror.next_seq
         segment = mirror.shelf.next_segment(mirror.columns, mirror.postings, sealed)
-        if segment is None:
-            return
-        id, data, rows = segment
-        if tx.slack() > len(data) + 8 * _PAGE and tx.room_for(len(data)) >= 0:
-            tx.put_segment(id, data)
-            changes.shelved = (id, rows)
+        if segment is not None:
+            id, data, rows = segment
+            if tx.slack() > len(data) + 8 * _PAGE and tx.room_for(len(data)) >= 0:
+                tx.put_segment(id, data)
+                changes.shelved = (id, rows)
+        for id in mirror.shelf.stale():
+            if tx.slack() < 8 * _PAGE:
+                break  # the rest goes with the next segment
+            tx.delete_segment(id)
+            changes.unshelved.append(id)
 
     def _still_kept(self, codes: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
         """Vectors of events that have not been lowered out of reach while they were made."""

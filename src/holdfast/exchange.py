@@ -1,4 +1,4 @@
-"""A memory as lines of JSON and back, and the check that everything in it can be read."""
+"""A memory as lines of JSON and back."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import IO, Any
 
-import numpy as np
-
-from holdfast.codec import content_bytes, digest, to_record
-from holdfast.errors import CorruptStoreError, InvalidEventError
-from holdfast.lower import row_terms
-from holdfast.mirror import Mirror
-from holdfast.records import Event, Record, Tier
-from holdfast.stores.base import Store
+from holdfast.errors import InvalidEventError
+from holdfast.records import Event, Record
 
 _FIELDS = frozenset(field.name for field in fields(Event))
 _RECORD_ONLY = frozenset(
@@ -104,52 +98,3 @@ def _left_of(line: dict[str, Any]) -> str:
     if quotes := line.get("quotes"):
         return " … ".join(text for _, _, text in quotes)
     return " ".join(line.get("terms", ()))
-
-
-def check(mirror: Mirror, store: Store) -> list[str]:
-    """Problems found by reading every event and comparing it with the columns and the index."""
-    problems: list[str] = []
-    seen: set[int] = set()
-    try:
-        for info in store.blocks():
-            data = store.block(info.first)
-            if data is None:
-                continue
-            rows = mirror.codec.decode(data).rows()
-            if (rows[0].seq, rows[-1].seq) != (info.first, info.last):
-                problems.append(f"block {info.first} says it ends at {info.last} but does not")
-            for row in rows:
-                seen.add(row.seq)
-                problems += _check_row(mirror, row)
-        for row in mirror.tail:
-            seen.add(row.seq)
-            problems += _check_row(mirror, row)
-    except CorruptStoreError as error:
-        problems.append(str(error))
-    with mirror.lock:
-        known = set(mirror.columns.seq[mirror.columns.alive].tolist())
-    for seq in sorted(known ^ seen)[:20]:
-        where = "the log but not in RAM" if seq in seen else "RAM but not in the log"
-        problems.append(f"event {seq} is in {where}")
-    return problems
-
-
-def _check_row(mirror: Mirror, row: Any) -> list[str]:
-    try:
-        record = to_record(row)
-    except (ValueError, IndexError) as error:
-        return [f"event {row.seq} cannot be read: {error}"]
-    problems = []
-    if record.tier == Tier.VERBATIM:
-        content = content_bytes(record.event.content)
-        if len(content) != record.size or digest(content) != record.digest:
-            problems.append(f"event {row.seq} is not as long as it was")
-    for quote in record.quotes:
-        if len(content_bytes(quote.text)) != quote.end - quote.start:
-            problems.append(f"event {row.seq} has a quote of the wrong length")
-    at = mirror.columns.find(row.seq)
-    if at is not None:
-        terms = np.unique(np.array(row_terms(row), np.uint32))
-        if len(terms) and mirror.postings.missing(at, terms):
-            problems.append(f"event {row.seq} is not in the index under all of its terms")
-    return problems

@@ -35,6 +35,7 @@ from holdfast.registry import resolve
 from holdfast.retain import Retainer
 from holdfast.retention.base import Policy
 from holdfast.stores.sqlite import Durability, SqliteStore
+from holdfast.verify import verify
 
 Time = float | datetime | str | None
 
@@ -351,13 +352,14 @@ class Memory:
         self._committer.resize(parse_bytes(budget))
 
     def verify(self) -> Verification:
-        """Read everything there is and check it: pages, checksums, columns and index."""
-        problems = self._store.check()
-        found = exchange.check(self._mirror, self._store)
-        return Verification(
-            not problems and not found, (*problems, *found),
-            len(self._mirror.columns), len(self._mirror.firsts),
-        )  # fmt: skip
+        """Read everything there is and check it: pages, checksums, columns and index.
+
+        Writers wait meanwhile. Linear in what is kept.
+        """
+        with self._committer.still():
+            problems = verify(self._mirror, self._store)
+            events, blocks = len(self._mirror.columns), len(self._mirror.firsts)
+        return Verification(not problems, tuple(problems), events, blocks)
 
     def export(self, out: IO[str]) -> int:
         """Write every kept event as one JSON object a line; returns how many."""

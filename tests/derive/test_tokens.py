@@ -13,7 +13,24 @@ from holdfast.derive.tokens import count_tokens
 anything = st.text(st.characters(codec=None), max_size=200)
 
 # (text, tokens of the 30,522-entry uncased WordPiece vocabulary, special tokens left out)
-GOLDEN: list[tuple[str, int]] = []
+GOLDEN = [
+    ("Where is the spare key?", 6),
+    ("I left it with Marta, the neighbour on the second floor, before we drove to the coast.", 20),
+    ("Thanks! I'll ring her tonight; she's usually home after seven, unless choir runs late.", 22),
+    ("The invoice of 14 March 2024 came to $1,284.50, and we've already paid half of it.", 28),
+    ("Can you restart staging-db-02 and check why `retry_count` is 17 in src/worker/queue.py?", 30),
+    ("ConnectionResetError: [Errno 104] Connection reset by peer (host=10.0.3.7, port=5432)", 30),
+    ("def mean(values):\n    total = sum(values)\n    return total / len(values)\n", 19),
+    ("Grandma's recipe needs 250 g flour, 3 eggs, a pinch of nutmeg and unsalted butter.", 24),
+    ("Honestly, kayaking through the mangroves at sunrise was the highlight of our trip.", 17),
+    ("ok", 1),
+    ("We agreed that Priya owns the migration and nobody deploys on Fridays.", 15),
+    ("“Don’t wait for me,” he said — and closed the door…", 17),
+    ("My blood pressure was 128/84 this morning, slightly lower than last week's 135/90.", 21),
+    ("https://example.org/docs/getting-started?lang=en#install", 20),
+    ("She was diagnosed with hypothyroidism in 2019 and takes 75 mcg daily.", 19),
+    ("- milk\n- oat flakes\n- dishwasher tablets\n- birthday candles for Jonas", 17),
+]
 
 
 @pytest.mark.parametrize(("text", "real"), GOLDEN)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 DAY_S = 86_400.0
 
+MONTH_NAMES = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september",
+    "october", "november", "december",
+)  # fmt: skip
+DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
 
 def day_of(year: int, month: int, day: int = 1) -> int:
     """Days since 1970-01-01. Months outside 1..12 carry over into other years.

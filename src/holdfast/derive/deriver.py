@@ -7,10 +7,9 @@ import re
 from dataclasses import dataclass
 from itertools import chain
 
-from holdfast.derive.calendar import DAY_S, date_of, weekday_of
+from holdfast.derive.calendar import DAY_NAMES, DAY_S, MONTH_NAMES, date_of, weekday_of
 from holdfast.derive.surprise import Surprise
 from holdfast.derive.terms import chunk_terms, hash_term, query_terms, words
-from holdfast.derive.time_grammar import MONTHS, WEEKDAYS
 from holdfast.derive.times import Moment, chunks_mention_time, mentions_time, resolve
 from holdfast.derive.tokens import chunk_tokens
 from holdfast.records import Event
@@ -25,8 +24,6 @@ _NOW = re.compile(
     r"newest|most recent(?:ly)?|as of|up to date|right now|so far|anymore|any more)\b",
     re.IGNORECASE,
 )
-_MONTH_NAMES = [max((m for m in MONTHS if MONTHS[m] == i), key=len) for i in range(1, 13)]
-_DAY_NAMES = [name for name in WEEKDAYS if name.endswith("day")]
 _DAYS_KEPT = 1024  # of each of which the date terms are remembered
 _SPEAKERS_KEPT = 4096
 _YEARS_AT_MOST = 32  # of a moment, to be looked up by its date terms
@@ -131,8 +128,8 @@ def day_words(day: int) -> list[str]:
         f"{year:04d}-{month:02d}-{in_month:02d}",
         f"{year:04d}-{month:02d}",
         f"{year:04d}",
-        _DAY_NAMES[weekday_of(day)],
-        _MONTH_NAMES[month - 1],
+        DAY_NAMES[weekday_of(day)],
+        MONTH_NAMES[month - 1],
     ]
 
 

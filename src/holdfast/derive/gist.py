@@ -29,7 +29,7 @@ thanks that's totally wanna welcome well wonderful wow
 _SMALL_TALK = frozenset(_POLITE.split())
 
 _WORD = re.compile(r"\S+")
-_SURFACE = re.compile(r"\w(?:[\w'’.@/+-]*\w)?")
+_SURFACE = re.compile(r"\w(?:[\w'’.:@/+-]*\w)?")
 
 
 def gist(text: str, share: float = 0.35, weight: Weight | None = None) -> list[Span]:
@@ -59,6 +59,8 @@ def gist(text: str, share: float = 0.35, weight: Weight | None = None) -> list[S
     if not units:
         return [(0, 1)] if text else []
     room = max(int(share * len(text)), min(_FEWEST, len(text)))
+    if units[-1][1] - units[0][0] <= room:
+        return [(units[0][0], units[-1][1])]
     values = _weigh(text, units, weight)
     whole, left = _whole_units(units, values, room)
     start, end, value = max((_window(found, room) for found in values), key=lambda w: w[2])

@@ -53,8 +53,10 @@ def names(text: str) -> list[str]:
         for start, run in runs
         if run in inside or len(run.split()) > 1 or _odd_case(run)
     ]
+    quoted = [(m.start(), m.end(), (m[1] or m[2]).strip()) for m in _QUOTED.finditer(text)]
+    found = _outside(found, quoted)
     found += [(m.start(), m[0]) for m in _HANDLE.finditer(text)]
-    found += [(m.start(), (m[1] or m[2]).strip()) for m in _QUOTED.finditer(text)]
+    found += [(start, title) for start, _, title in quoted]
     found.sort()
     return list(dict.fromkeys(name for _, name in found if name))
 
@@ -68,6 +70,19 @@ def numbers(text: str) -> list[str]:
     ['$1,200', '2019', '15', '3 miles', '7:30']
     """
     return list(dict.fromkeys(match[0] for match in _NUMBER.finditer(text)))
+
+
+def _outside(
+    found: list[tuple[int, str]], quoted: list[tuple[int, int, str]]
+) -> list[tuple[int, str]]:
+    """What begins in no quoted title; both lists in order of position."""
+    kept, i = [], 0
+    for start, name in found:
+        while i < len(quoted) and quoted[i][1] <= start:
+            i += 1
+        if i == len(quoted) or start < quoted[i][0]:
+            kept.append((start, name))
+    return kept
 
 
 def _trim(run: str) -> list[str]:

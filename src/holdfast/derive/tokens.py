@@ -21,20 +21,22 @@ def count_tokens(text: str) -> int:
     -----
     Letters are charged by the run: short words one token, longer ones, capitals and identifiers
     more; each digit and mark one; every other character its UTF-8 bytes, which no byte-level
-    tokenizer exceeds. Measured against a 30,522-entry WordPiece vocabulary, the estimate is 1.15
-    to 1.4 times the count on English chat. It can fall short on a single odd word.
+    tokenizer exceeds. Against a 30,522-entry WordPiece vocabulary the estimate is 1.13 to 1.36
+    times the count on English chat and prose, and 1.07 on terse technical chat. It is no bound:
+    a single line of jargon can have more tokens than the estimate says; on stretches of 4,000
+    characters none of 1,900 measured did.
 
-    Guarantees: the count never exceeds the text's UTF-8 bytes; a prefix never counts more than
-    the whole; and cut at one space, counts add up exactly, so whoever packs may sum the parts:
-    ``count_tokens(a + " " + b) == count_tokens(a) + count_tokens(b)`` when neither `a` ends nor
-    `b` starts with white space. A line break in place of the space costs one more.
+    Guarantees: the count never exceeds the text's UTF-8 bytes; and cut at white space, counts
+    add up, so whoever packs may sum the parts: ``count_tokens(a + " " + b) == count_tokens(a) +
+    count_tokens(b)`` when neither `a` ends nor `b` begins with white space. With a line break in
+    place of the space, it is one more.
 
     Linear in the text.
 
     Examples
     --------
     >>> count_tokens("What did we decide about PostgreSQL?")
-    9
+    11
     """
     return chunk_tokens(text, text.split())
 

@@ -96,8 +96,8 @@ class Store(Protocol):
         """One atomic, durable change, alone among all writers of all processes.
 
         `need` is an upper bound on the bytes of pages it will write; the store makes sure
-        beforehand that its own journal can take them within the budget. Raises `StoreBusyError` if that cannot be
-        had in bounded time, `StorageFullError` or `StoreError` if the disk refuses: then nothing
+        beforehand that its own journal can take them within the budget. Raises
+        `StoreBusyError` if that cannot be had in bounded time, `StorageFullError` or `StoreError` if the disk refuses: then nothing
         has changed.
         """
 

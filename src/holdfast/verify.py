@@ -1,0 +1,89 @@
+"""The check that everything a memory holds can be read, and that its index agrees with its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.codec import Row, content_bytes, to_record
+from holdfast.errors import CorruptStoreError
+from holdfast.lower import row_terms
+from holdfast.mirror import Mirror
+from holdfast.records import Tier
+from holdfast.stores.base import Store
+
+_MOST = 20  # problems of one kind that are told apart
+
+
+def verify(mirror: Mirror, store: Store) -> list[str]:
+    """Problems found by reading every event and comparing it with the columns and the index.
+
+    The caller keeps writers out. Linear in the log.
+    """
+    problems = list(store.check())
+    seen: set[int] = set()
+    for rows in _runs(mirror, store, problems):
+        seen.update(row.seq for row in rows)
+        for row in rows:
+            problems += _check_row(row)
+        problems += _check_index(mirror, rows)
+    known = set(mirror.columns.seq[mirror.columns.alive].tolist())
+    for seq in sorted(known ^ seen)[:_MOST]:
+        where = "the log but not in RAM" if seq in seen else "RAM but not in the log"
+        problems.append(f"event {seq} is in {where}")
+    return problems
+
+
+def _runs(mirror: Mirror, store: Store, problems: list[str]) -> Iterator[Sequence[Row]]:
+    """The log a block at a time, read from the store; what cannot be read is a problem."""
+    for info in store.blocks():
+        try:
+            rows = mirror.codec.decode(store.block(info.first) or b"").rows()
+        except CorruptStoreError as error:
+            problems.append(f"block {info.first}: {error}")
+            continue
+        if (rows[0].seq, rows[-1].seq) != (info.first, info.last):
+            problems.append(f"block {info.first} says it ends at {info.last} but does not")
+        yield rows
+    if mirror.tail:
+        yield mirror.tail
+
+
+def _check_row(row: Row) -> list[str]:
+    try:
+        record = to_record(row)
+    except (ValueError, IndexError) as error:
+        return [f"event {row.seq} cannot be read: {error}"]
+    problems = []
+    if record.tier == Tier.VERBATIM and len(content_bytes(record.event.content)) != record.size:
+        problems.append(f"event {row.seq} is not as long as it was")
+    for quote in record.quotes:
+        if len(content_bytes(quote.text)) != quote.end - quote.start:
+            problems.append(f"event {row.seq} has a quote of the wrong length")
+    return problems
+
+
+def _check_index(mirror: Mirror, rows: Sequence[Row]) -> list[str]:
+    """Compare the terms the index holds for some events with those their text has."""
+    places = [mirror.columns.find(row.seq) for row in rows]
+    held = [(at, row) for at, row in zip(places, rows, strict=True) if at is not None]
+    expected = [_pairs(at, np.unique(np.array(row_terms(row), np.uint32))) for at, row in held]
+    segment, found = mirror.postings.extract(np.array([at for at, _ in held], np.int64))
+    terms = np.repeat(segment.terms, np.diff(segment.offsets))
+    actual = _pairs(found[segment.docs], terms)
+    empty = np.zeros(0, np.uint64)
+    wrong = np.setxor1d(np.concatenate([empty, *expected]), actual) >> np.uint64(32)
+    return [
+        f"event {int(mirror.columns.seq[at])} is not in the index under exactly its terms"
+        for at in np.unique(wrong).tolist()[:_MOST]
+    ]
+
+
+def _pairs(
+    rows: int | npt.NDArray[np.int64], terms: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.uint64]:
+    """Rows and terms as single numbers."""
+    high = np.asarray(rows).astype(np.uint64) << np.uint64(32)
+    return np.asarray(high | terms.astype(np.uint64))
