@@ -19,9 +19,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast import Event, Memory, errors
-from holdfast.cli import common, lines, main, observe, render, root
-from holdfast.records import KINDS
+from holdfast import Event, Memory, Verification, errors
+from holdfast.cli import common, lines, main, observe, read, render, root
+from holdfast.records import KINDS, Context, Item, Omission, Record, Tier
 
 ROWS: list[dict[str, Any]] = [
     {"content": "The spare key is under the blue pot.", "speaker": "Ana", "at": 1_740_988_800},
@@ -222,7 +222,8 @@ def test_keys_are_known_the_second_time(sh: Shell) -> None:
 
 def test_what_was_let_go_is_said(sh: Shell) -> None:
     rng = random.Random(1)
-    rows = (f"Note {n} {rng.randbytes(160).hex(' ', 3)}" for n in range(2500))
+    words = [f"{a}{b}{c}" for a in "bdfglmnprst" for b in "aeiou" for c in ("nk", "rt", "st", "mp")]
+    rows = (" ".join(rng.choices(words, k=200)) for _ in range(2000))
     source = sh.write("in.txt", "\n".join(rows))
     said = sh("observe", sh.file, source, "--format", "text", "--budget", "704 KiB")
     assert "demoted and" in said
@@ -353,6 +354,55 @@ def test_recall_for_people(full: Shell) -> None:
     assert "of 1,000 tokens" in printed
 
 
+def test_a_person_sees_items_and_not_the_envelope(
+    full: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "pretty", lambda: True)
+    printed = full("recall", full.file, "spare key")
+    assert "● e1[0:36]" in printed
+    assert "<memory>" not in printed
+
+
+def test_tiers_and_notes_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = {"bm25": 1.0}
+    gist = Item(7, Tier.GIST, "a … b", (3, 9), "Ana", 0.0, "s/1", 2.0, "match", parts)
+    trace = Item(8, Tier.TRACE, "key pot", (0, 40), None, 60.0, "", 0.5, "neighbour", parts)
+    context = Context(
+        "q", "text", 9, 10, (gist, trace), (Omission(3, 0.1, "over budget"),), True, True, True
+    )
+    render.print_context(context, explain=True)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "◐ e7[3:9]  Ana, 1970-01-01 00:00  s/1  gist only"
+    assert lines[3] == "○ e8[0:40]  ?, 1970-01-01 00:01  trace only  neighbour"
+    assert "left out: e3 (over budget)" in lines
+    said = " ".join(lines[-2:])
+    for note in (
+        "9 of 10 tokens",
+        "all there is",
+        "1 matches left out",
+        "by words only",
+        "vectors",
+    ):
+        assert note in said
+
+
+def test_a_log_line_is_cut_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Record(4, Event("word " * 100), 0.0, Tier.VERBATIM, 500, b"")
+    render.print_record(record)
+    assert len(capsys.readouterr().out) > 400
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    render.print_record(record)
+    assert "…" in capsys.readouterr().out
+
+
+def test_bytes_are_shown_by_their_size(capsys: pytest.CaptureFixture[str]) -> None:
+    render.print_record(Record(4, Event(b"\x00"), 0.0, Tier.VERBATIM, 2048, b""))
+    assert "(2.0 KiB)" in capsys.readouterr().out
+
+
 def test_nothing_matches(full: Shell) -> None:
     assert "nothing matches" in full("recall", full.file, "x", "--explain", "--scope", "none")
 
@@ -383,6 +433,15 @@ def test_status(full: Shell) -> None:
 def test_verify(full: Shell) -> None:
     assert full("verify", full.file).startswith("ok: 3 events")
     assert full.json("verify", full.file)["ok"] is True
+
+
+def test_verify_lists_problems(full: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Verification(False, ("block 9 fails its checksum",), 3, 1)
+    monkeypatch.setattr(Memory, "verify", lambda self: found)
+    full("verify", full.file, code=3)
+    assert "  block 9 fails its checksum" in full.err
+    assert "hint: save what can be read" in full.err
+    assert full.json("verify", full.file, code=3)["problems"] == list(found.problems)
 
 
 def test_verify_finds_damage(sh: Shell) -> None:
@@ -582,3 +641,6 @@ def test_progress_shows_a_bar_once_it_takes_long(monkeypatch: pytest.MonkeyPatch
     with common.progress("working", 10) as advance:
         advance(5)
     assert "working" in screen.getvalue()
+    with common.progress("nobody knows") as advance:
+        advance(5)
+    assert "nobody knows" in screen.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from holdfast.cli import demo as command
 from holdfast.cli import main
 from holdfast.demo import data, plots, svg
 from holdfast.demo.report import render
@@ -238,6 +241,15 @@ def test_frame_keeps_values_inside() -> None:
     assert frame.y(0) == frame.height - frame.bottom
     assert frame.y(10) == frame.top
     assert frame.y(1000) == frame.top, "what is over the top is drawn at the top"
+
+
+def test_gauge_moves_where_somebody_looks(tight: Run) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, highlight=False)
+    with command._gauge(console, tight.seen) as watch:
+        for sample in tight.samples:
+            watch(sample)
+    assert "2,537 messages" in screen.getvalue()
 
 
 def test_command_writes_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lower",),
     ("mirror",),
     ("retain", "recall.fuse", "recall.pack", "recall.query"),
-    ("commit", "write", "read", "exchange", "backlog"),
+    ("commit", "write", "read", "exchange", "verify", "backlog"),
     ("memory",),
     ("aio", "operations"),
     ("checks", "demo", "bench"),

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Self
 
 from holdfast.memory import Memory
-from holdfast.records import Record
+from holdfast.records import Episode, Record
 
 _PAGE = 256
 
@@ -42,8 +42,8 @@ class AsyncMemory:
         return cls(await asyncio.to_thread(Memory.open, path, *args, **options))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._memory, name)
-        if name.startswith("_") or not callable(method):
+        method = None if name.startswith("_") else getattr(self._memory, name, None)
+        if not callable(method):
             raise AttributeError(f"AsyncMemory has no attribute {name!r}")
         return partial(asyncio.to_thread, method)
 
@@ -53,6 +53,10 @@ class AsyncMemory:
         while page := await asyncio.to_thread(_take, records):
             for record in page:
                 yield record
+
+    async def episodes(self) -> list[Episode]:
+        """As `Memory.episodes`, all at once."""
+        return await asyncio.to_thread(lambda: list(self._memory.episodes()))
 
     async def __aenter__(self) -> Self:
         return self

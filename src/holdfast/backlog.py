@@ -10,7 +10,7 @@ import numpy as np
 
 from holdfast.codec import BYTES
 from holdfast.commit import Committer, Embedded
-from holdfast.errors import ClosedError, ModelError, StoreError
+from holdfast.errors import BudgetError, ClosedError, ModelError, StoreError
 from holdfast.lower import text_of
 from holdfast.mirror import Mirror
 from holdfast.models.base import Embedder
@@ -56,8 +56,9 @@ class Backlog:
 
     def wake(self) -> None:
         """There may be new events to embed."""
-        self._behind = True
-        self._wake.set()
+        with self._settled:  # else the worker could rest between the two
+            self._behind = True
+            self._wake.set()
 
     def ask(self, text: str) -> Embedding:
         """The vector of a query, or word that none came in time."""
@@ -97,7 +98,7 @@ class Backlog:
                 self.failure, pause_s = None, _FIRST_PAUSE_S
             except ClosedError:
                 return
-            except (ModelError, StoreError) as error:
+            except (ModelError, StoreError, BudgetError) as error:
                 self.failure = error if isinstance(error, ModelError) else self.failure
                 self._sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
 
-from holdfast.codec import DICTIONARY_BLOCKS, Row, digest, encode_tail, to_row
+from holdfast.codec import DICTIONARY_BLOCKS, Block, Row, digest, encode_tail, to_row
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
 from holdfast.errors import BudgetError, ClosedError, IdempotencyError
@@ -42,6 +42,20 @@ class Append:
     tokens: int
     dated: bool
 
+    @property
+    def weight(self) -> int:
+        """Upper bound on the bytes of pages that storing it dirties.
+
+        A small event lies in a page of the tail, then in a block: both are counted, with their
+        share of the trees above. A large one goes to a block of its own. A key may touch five
+        pages.
+        """
+        key = 5 * _PAGE if self.event.key is not None else 0
+        size = len(self.content) + self.labels
+        if size >= BLOCK_BYTES:
+            return key + size + 8 * _PAGE
+        return key + 11 * (size + _ROW_OVERHEAD) // 4
+
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
@@ -49,6 +63,13 @@ class Embedded:
 
     codes: Sequence[tuple[int, bytes]]
     embedder: str
+
+    @property
+    def weight(self) -> int:
+        """As of `Append`: vectors far apart in the stream lie on pages of their own."""
+        seqs = [seq for seq, _ in self.codes]
+        far = sum(abs(b - a) > _NEAR for a, b in pairwise([-2 * _NEAR, *seqs]))
+        return 4 * _PAGE * far + sum(2 * (len(code) + 32) for _, code in self.codes)
 
 
 Change = Append | Embedded
@@ -58,10 +79,11 @@ Outcome = Receipt | None
 class _Ticket:
     """One caller's place in the queue."""
 
-    __slots__ = ("change", "done", "error", "leads", "outcome")
+    __slots__ = ("change", "done", "error", "leads", "outcome", "weight")
 
     def __init__(self, change: Sequence[Change]) -> None:
         self.change = change
+        self.weight = sum([one.weight for one in change])
         self.outcome: list[Outcome | IdempotencyError] = []
         self.error: BaseException | None = None
         self.leads = False
@@ -169,7 +191,7 @@ class Committer:
         size = taken = 0
         limit = self._store.batch_bytes()
         for ticket in self._queue:
-            size += sum(map(weigh, ticket.change))
+            size += ticket.weight
             if taken and size > limit:
                 break
             taken += 1
@@ -188,7 +210,9 @@ class Committer:
     def _commit(self, batch: Sequence[_Ticket]) -> None:
         flat = [change for ticket in batch for change in ticket.change]
         shelve = self._mirror.shelf.due(self._mirror.columns)
-        need = sum(map(weigh, flat)) + (self._mirror.shelf.segment_bytes if shelve else 0)
+        need = sum(ticket.weight for ticket in batch) + (
+            self._mirror.shelf.segment_bytes if shelve else 0
+        )
         total = Losses()
         done = False
         while not done:  # almost always once; again only if retention alone fills a transaction
@@ -372,7 +396,7 @@ class Committer:
             return
         mirror.trained = True
         blocks = [mirror.read_block(first) for first in mirror.firsts[-DICTIONARY_BLOCKS:]]
-        data = mirror.codec.train([block.rows() for block in blocks if block is not None])
+        data = mirror.codec.train([block for block in blocks if block is not None])
         pays = data is not None and len(data) < self._store.capacity() // 64
         if data is not None and pays and tx.fits(len(data)):
             tx.put_dictionary(data)
@@ -411,7 +435,7 @@ class Committer:
             if old:
                 tx.clear_tail(blocks[-1][-1].seq)
             for rows in blocks:
-                put_block(tx, self._mirror, changes, rows)
+                put_block(tx, self._mirror, changes, Block.of(rows))
             tx.set_meta("next_seq", str(new[-1].seq + 1))
             self._repivot(tx, changes)
         for row in left:
@@ -448,20 +472,3 @@ def _conflict(key: str) -> IdempotencyError:
         f"an idempotency key of {len(key)} characters was used before with another body; "
         "nothing was written for it: use a new key, or send the same body"
     )
-
-
-def weigh(change: Change) -> int:
-    """Upper bound on the bytes of pages that storing a change dirties.
-
-    A small event lies in a page of the tail, then in a block: both are counted, with their share
-    of the trees above. A large one goes to a block of its own. A key may touch five pages.
-    """
-    if isinstance(change, Embedded):
-        seqs = [seq for seq, _ in change.codes]
-        far = sum(abs(b - a) > _NEAR for a, b in pairwise([-2 * _NEAR, *seqs]))
-        return 4 * _PAGE * far + sum(2 * (len(code) + 32) for _, code in change.codes)
-    key = 5 * _PAGE if change.event.key is not None else 0
-    size = len(change.content) + change.labels
-    if size >= BLOCK_BYTES:
-        return key + size + 8 * _PAGE
-    return key + 11 * (size + _ROW_OVERHEAD) // 4

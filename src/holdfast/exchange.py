@@ -10,6 +10,8 @@ from typing import IO, Any
 
 from holdfast.errors import InvalidEventError
 from holdfast.records import Event, Record
+from holdfast.stores.space import LARGEST_EVENT
+from holdfast.write import admit
 
 _FIELDS = frozenset(field.name for field in fields(Event))
 _RECORD_ONLY = frozenset(
@@ -55,10 +57,11 @@ def to_json(record: Record) -> dict[str, Any]:
     return line
 
 
-def parse(lines: Iterable[str]) -> Iterator[Event]:
-    """Events from lines of JSON. Unknown fields go to the metadata.
+def parse(lines: Iterable[str], largest: int = LARGEST_EVENT) -> Iterator[Event]:
+    """Events from lines of JSON, each fit to be stored. Unknown fields go to the metadata.
 
-    What was exported below the verbatim tier comes back as a note that quotes what is left.
+    What was exported below the verbatim tier comes back as a text that quotes what is left. No
+    content may be over `largest` bytes.
 
     Raises
     ------
@@ -68,9 +71,11 @@ def parse(lines: Iterable[str]) -> Iterator[Event]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                yield from_json(json.loads(line))
-            except (ValueError, TypeError, AttributeError) as error:
+                event = from_json(json.loads(line))
+                admit(event, largest)
+            except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
                 raise InvalidEventError(f"line {number} is not an event: {error}") from None
+            yield event
 
 
 def from_json(line: dict[str, Any]) -> Event:
@@ -82,7 +87,8 @@ def from_json(line: dict[str, Any]) -> Event:
         given["content"] = base64.b64decode(given.pop("content_base64"), validate=True)
     if not given.get("content") and "text" in given:
         given["content"] = given.pop("text")
-    if not given.get("content") and (kept := _left_of(given)):
+    below = given.get("tier", "verbatim") != "verbatim"
+    if below and not given.get("content") and (kept := _left_of(given)):
         given["content"] = kept
         given["metadata"] = {**given.get("metadata", {}), "tier": given["tier"]}
     metadata = dict(given.get("metadata") or {})
@@ -97,4 +103,8 @@ def from_json(line: dict[str, Any]) -> Event:
 def _left_of(line: dict[str, Any]) -> str:
     if quotes := line.get("quotes"):
         return " … ".join(text for _, _, text in quotes)
-    return " ".join(line.get("terms", ()))
+    if terms := line.get("terms"):
+        return " ".join(terms)
+    if "digest" not in line:
+        return ""
+    return f"({line.get('size')} bytes, of which only the digest {line['digest']} is left)"

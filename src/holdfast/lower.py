@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from holdfast.codec import BYTES, Row, content_bytes, to_gist, to_record, to_trace
 from holdfast.derive.gist import gist, key_terms
@@ -25,7 +26,17 @@ def text_of(row: Row) -> str:
 
 def index_terms(speaker: str | None, text: str) -> list[int]:
     """The terms under which an event is found: its speaker's name and its text."""
-    return terms(speaker) + terms(text) if speaker else terms(text)
+    return speaker_terms(speaker) + terms(text)
+
+
+@lru_cache(maxsize=4096)
+def _speaker_terms(speaker: str) -> tuple[int, ...]:
+    return tuple(terms(speaker))
+
+
+def speaker_terms(speaker: str | None) -> list[int]:
+    """The index terms of a speaker's name."""
+    return list(_speaker_terms(speaker)) if speaker else []
 
 
 def row_terms(row: Row) -> list[int]:

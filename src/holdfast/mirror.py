@@ -11,7 +11,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -28,7 +28,7 @@ from holdfast.recall.vectors import Vectors
 from holdfast.records import Tier
 from holdfast.stores.base import Store
 
-_CACHED_BLOCKS = 384
+_CACHED_BLOCKS = 256
 _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
 _BYTES_PER_TERM = 11.0  # of English chat, stop words included
@@ -55,7 +55,7 @@ class Changes:
     appended: list[tuple[Row, Sequence[int]]] = field(default_factory=list)  # row, index terms
     lowered: list[tuple[Row, Sequence[int]]] = field(default_factory=list)
     evicted: list[int] = field(default_factory=list)  # sequence numbers
-    blocks: dict[int, tuple[BlockEntry, list[Row]] | None] = field(default_factory=dict)
+    blocks: dict[int, tuple[BlockEntry, Block] | None] = field(default_factory=dict)
     tail: tuple[list[Row], int] | None = None  # its rows and the bytes of their bodies
     vectors: list[Sequence[tuple[int, bytes]]] = field(default_factory=list)
     pivot: float | None = None
@@ -128,13 +128,15 @@ class Mirror:
             block = self.codec.decode(data)
             raw = len(block.bodies)
             self._note_block(BlockEntry(info.first, info.last, len(data), raw, len(block)))
-            blocks.append(block)
+            blocks.append(replace(block, bodies=b""))  # the bodies of all would fill the RAM
         self.columns.load(blocks, [self._costs(block) for block in blocks])
         covered = self.shelf.place(self.columns, self.postings)
         at = 0
-        for block in blocks:
-            for i in np.flatnonzero(~covered[at : at + len(block)]).tolist():
-                row = block.row(i)
+        for first, block in zip(self.firsts, blocks, strict=True):
+            bare = np.flatnonzero(~covered[at : at + len(block)]).tolist()
+            whole = self.read_block(first) if bare else None
+            for i in bare if whole is not None else ():
+                row = whole.row(i)
                 self.postings.add(at + i, row_terms(row), row.length)
             at += len(block)
         if blocks:
@@ -188,15 +190,15 @@ class Mirror:
                 self.next_seq = row.seq + 1
             for row, terms in changes.lowered:
                 self._lower(row, terms)
-            for seq in changes.evicted:
-                self._evict(seq)
+            if changes.evicted:
+                self._evict(changes.evicted)
             for codes in changes.vectors:
                 self._add_vectors(codes)
             if changes.tail is not None:
                 self.tail, self.tail_bytes = changes.tail
             if changes.lowered or changes.evicted:
                 self.generation += 1
-            if self.columns.dead > max(1024, len(self.columns) // 4):
+            if self.columns.dead > max(1024, len(self.columns) // 8):
                 self._compact()
 
     def _append(self, row: Row, terms: Sequence[int]) -> None:
@@ -207,21 +209,19 @@ class Mirror:
         at = self.columns.find(row.seq)
         if at is None:
             return  # evicted later in the same transaction
-        self.shelf.leave(at, self.columns)
+        self.shelf.leave(np.array([at]), self.columns)
         self.columns.change(at, row.tier, self.cost(row), row.length, row.tokens)
         self.postings.add(at, terms, row.length)
         if self.vectors is not None and row.tier >= Tier.TRACE:
             self.vectors.remove([at])
 
-    def _evict(self, seq: int) -> None:
-        at = self.columns.find(seq)
-        if at is None:
-            return
-        self.shelf.leave(at, self.columns)
-        self.columns.remove(at)
-        self.postings.remove([at])
+    def _evict(self, seqs: Sequence[int]) -> None:
+        rows = self.columns.find_all(np.array(seqs, np.int64))
+        self.shelf.leave(rows, self.columns)
+        self.columns.remove(rows)
+        self.postings.remove(rows.tolist())
         if self.vectors is not None:
-            self.vectors.remove([at])
+            self.vectors.remove(rows)
 
     def _compact(self) -> None:
         moved = self.columns.compact()

@@ -70,7 +70,9 @@ def recall(
     reader: Reader, text: str, filters: Filters, tokens: int, limit: int, explain: bool
 ) -> Generator[Embed, Embedding, Context]:
     """The context for a query: ranked, cited, never over `tokens`."""
-    everything = _everything(reader, filters, tokens)  # 1 small enough: nothing is ranked away
+    everything = _everything(
+        reader, text, filters, tokens
+    )  # 1 small enough: nothing is ranked away
     if everything is not None:
         return everything
     answer = yield Embed(text)  # 2 ask a model, if there is one; nothing is locked
@@ -91,7 +93,7 @@ def _best(reader: Reader, text: str, answer: Embedding, filters: Filters, limit:
         return score(mirror, query, answer.vector, visible, limit, reader.weights)
 
 
-def _everything(reader: Reader, filters: Filters, tokens: int) -> Context | None:
+def _everything(reader: Reader, text: str, filters: Filters, tokens: int) -> Context | None:
     """The whole visible history, if it fits the token budget (ConvoMem, arXiv:2511.10523)."""
     columns = reader.mirror.columns
     with reader.mirror.lock:
@@ -108,7 +110,9 @@ def _everything(reader: Reader, filters: Filters, tokens: int) -> Context | None
         row = reader.mirror.row(seq)
         if row is not None:
             packer.offer(row, Hit(seq, 0.0, {}), "match", explain=False)
-    return packer.finish("", whole=True) if not packer.omissions else None
+    if any(omission.reason == "over budget" for omission in packer.omissions):
+        return None
+    return packer.finish(text, whole=True)
 
 
 def _with_neighbours(mirror: Mirror, hits: list[Hit], filters: Filters) -> list[Ranked]:
@@ -129,7 +133,7 @@ def _with_neighbours(mirror: Mirror, hits: list[Hit], filters: Filters) -> list[
 
 
 def why_not(
-    reader: Reader, seq: int, text: str, filters: Filters, tokens: int
+    reader: Reader, seq: int, text: str, filters: Filters, tokens: int, limit: int = 50
 ) -> Generator[Embed, Embedding, str]:
     """Why an event is not in the context of a query, in one sentence."""
     mirror = reader.mirror
@@ -144,15 +148,24 @@ def why_not(
         if visible is not None and not visible[row]:
             return f"event {seq} is outside the scope or the time that was asked for"
         n = len(mirror.columns)
+    everything = _everything(reader, text, filters, tokens)
+    if everything is not None:
+        if any(item.seq == seq for item in everything.items):
+            return f"event {seq} is in the context, which holds everything that is visible"
+        return f"event {seq} repeats the words of an earlier event, which is in the context"
     answer = yield Embed(text)
     hits = _best(reader, text, answer, filters, n)
     place = next((i for i, hit in enumerate(hits, 1) if hit.seq == seq), None)
+    packer = Packer(tokens, reader.count)
+    matches = _with_neighbours(mirror, hits[:limit], filters)
+    pack_hits(packer, matches, mirror.row, explain=False)
+    if seq in packer:
+        as_what = f"match {place} of {len(hits)}" if place else "the neighbour of a match"
+        return f"event {seq} is in the context, as {as_what}"
     if place is None:
         return f"event {seq} shares no term with the query, nor does an event beside it"
-    packer = Packer(tokens, reader.count)
-    pack_hits(packer, _with_neighbours(mirror, hits, filters), mirror.row, explain=False)
-    if seq in packer:
-        return f"event {seq} is in the context, as match {place} of {len(hits)}"
+    if place > limit:
+        return f"event {seq} ranked {place} of {len(hits)}; only the best {limit} are considered"
     reason = next((o.reason for o in packer.omissions if o.seq == seq), "over budget")
     if reason == "duplicate":
         return f"event {seq} repeats the words of a better match; it ranked {place}"

@@ -1,29 +1,31 @@
 """Make room inside a transaction: ask the policy once, carry its plan out block by block.
 
-A plan covers a slice of the budget, and blocks are rewritten only as fast as room is needed, so no
-write waits for a whole plan. What is left of a plan is dropped when the world it was made for
+A plan covers a good part of the budget, but blocks are rewritten only as fast as room is needed: no
+write waits for a whole plan, and each block, once opened, gives up all it is going to for a while.
+What is left of a plan is dropped when the world it was made for
 changes (another process wrote, a transaction failed); it is then simply made again.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from holdfast.codec import Row
+from holdfast.codec import Block, Row
 from holdfast.errors import BudgetError
 from holdfast.lower import to_tier
-from holdfast.mirror import BlockEntry, Changes, Mirror, raw_size
+from holdfast.mirror import BlockEntry, Changes, Mirror
 from holdfast.recall.columns import Rows
 from holdfast.records import Tier
 from holdfast.retention.base import Policy, Tiers, View
 from holdfast.stores.base import Transaction
 
-_SLICE = 1 / 64  # share of the kept bytes that one plan frees beyond what is needed now
+_SLICE = 1 / 3  # share of the kept bytes that one plan is to free, by and by
+_PLANNED_AT_ONCE = 65_536  # events whose columns a policy sees together; bounds its RAM
 BLOCK_BYTES = 16384
 _BLOCK_ROWS = 512
 _REWRITE_BYTES = 28 * 4120  # of the journal that rewriting one block and its neighbour may take
@@ -31,8 +33,6 @@ _GIST_SHARE = 0.35  # bytes a gist is expected to keep of its event, beside its 
 _GIST_HEAD = 30.0
 _TRACE_COST = 44.0
 _SHORTEST_GIST = 160  # bytes of content under which a gist saves too little over a trace
-
-Step = tuple[int, int]  # sequence number, tier it goes to
 
 
 @dataclass
@@ -54,11 +54,11 @@ class Retainer:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._plan: deque[tuple[int, list[Step]]] = deque()
+        self._plan = _NO_PLAN
 
     def forget_plan(self) -> None:
         """Drop what is left of the current plan."""
-        self._plan.clear()
+        self._plan = _NO_PLAN
 
     def make_room(
         self, tx: Transaction, mirror: Mirror, changes: Changes, short: Callable[[], int]
@@ -76,26 +76,20 @@ class Retainer:
         losses = Losses()
         planned = False
         while (missing := short()) > 0 and tx.slack() > _REWRITE_BYTES:
-            if not self._plan:
-                if planned and not losses.demoted + losses.evicted:
-                    raise BudgetError(
-                        f"{missing} bytes are needed but everything kept is pinned or already at "
-                        "its smallest; raise the budget or unpin something"
-                    )
-                self._make_plan(mirror, changes, missing)
+            step = self._plan.next()
+            if step is not None:
+                self._rewrite(tx, mirror, changes, step, losses)
+            elif planned and not losses:
+                raise BudgetError(
+                    f"{missing} bytes are needed but nothing kept may be lowered; "
+                    "raise the budget or unpin something"
+                )
+            else:
+                self._plan = self._make_plan(mirror, changes, missing)
                 planned = True
-                if not self._plan:
-                    raise BudgetError(
-                        f"{missing} bytes are needed but nothing kept may be lowered; "
-                        "raise the budget or unpin something"
-                    )
-            first, steps = self._plan.popleft()
-            self._rewrite(tx, mirror, changes, first, steps, losses)
         return losses
 
-    # ---- the plan --------------------------------------------------------------------------
-
-    def _make_plan(self, mirror: Mirror, changes: Changes, short: int) -> None:
+    def _make_plan(self, mirror: Mirror, changes: Changes, missing: int) -> _Plan:
         columns = mirror.columns
         sealed = mirror.tail[0].seq if mirror.tail else mirror.next_seq
         rows = np.flatnonzero(columns.alive & (columns.seq < sealed))
@@ -103,63 +97,93 @@ class Retainer:
         if gone:  # already changed in this transaction, not yet in the mirror
             rows = rows[~np.isin(columns.seq[rows], list(gone))]
         if not len(rows):
-            return
-        view = view_of(mirror, rows)
-        spent = view.spent()
-        floor = float(view.cost[view.pinned, view.tier[view.pinned]].sum())
-        limit = max(floor, spent - 1.25 * short - _SLICE * spent)
-        plan = self._policy.plan(view, limit)
-        self._queue(mirror, columns.seq[rows], view.tier, plan)
-
-    def _queue(self, mirror: Mirror, seqs: Rows, now: Tiers, plan: Tiers) -> None:
-        moved = np.flatnonzero(plan != now)
-        firsts = np.array(mirror.firsts, np.int64)
-        owner = firsts[np.searchsorted(firsts, seqs[moved], side="right") - 1]
-        steps: dict[int, list[Step]] = {}
-        for first, seq, tier in zip(
-            owner.tolist(), seqs[moved].tolist(), plan[moved].tolist(), strict=True
-        ):
-            steps.setdefault(first, []).append((seq, tier))
-        self._plan.extend(sorted(steps.items()))
-
-    # ---- carrying it out -------------------------------------------------------------------
+            return _NO_PLAN
+        tiers = columns.tier[rows]
+        parts = -(-len(rows) // _PLANNED_AT_ONCE)
+        for i in range(parts):  # every so many-th event: each part is like the whole
+            view = view_of(mirror, rows[i::parts])
+            spent = view.spent()
+            floor = float(view.cost[view.pinned, view.tier[view.pinned]].sum())
+            limit = max(floor, (1 - _SLICE) * spent - 2 * missing / parts)
+            tiers[i::parts] = self._policy.plan(view, limit)
+        moved = np.flatnonzero(tiers != columns.tier[rows])
+        return _Plan(np.array(mirror.firsts, np.int64), columns.seq[rows[moved]], tiers[moved])
 
     def _rewrite(
-        self,
-        tx: Transaction,
-        mirror: Mirror,
-        changes: Changes,
-        first: int,
-        steps: list[Step],
-        losses: Losses,
+        self, tx: Transaction, mirror: Mirror, changes: Changes, step: _Step, losses: Losses
     ) -> None:
         """Rewrite one block with some of its events lowered; join it to a small neighbour."""
-        rows = _rows_of(mirror, changes, first)
-        if rows is None:
+        block = _block_of(mirror, changes, step.first)
+        if block is None:
             return  # merged away since the plan was made: its events wait for the next plan
-        wanted = dict(steps)
-        kept: list[Row] = []
-        for row in rows:
-            tier = wanted.get(row.seq, row.tier)
-            if tier <= row.tier:
-                kept.append(row)
-            elif tier == Tier.EVICTED:
-                changes.evicted.append(row.seq)
-                losses.evicted += 1
-            else:
-                lowered, terms = to_tier(row, tier)
-                changes.lowered.append((lowered, terms))
-                losses.demoted += 1
-                kept.append(lowered)
+        at = np.minimum(np.searchsorted(block.head["seq"], step.seqs), len(block) - 1)
+        valid = (block.head["seq"][at] == step.seqs) & (block.head["tier"][at] < step.tiers)
+        at, tiers = at[valid], step.tiers[valid]
+        if not len(at):
+            return
+        out = at[tiers == Tier.EVICTED]
+        gone = block.head["seq"][out].tolist()
+        kept = np.ones(len(block), np.bool_)
+        kept[out] = False
+        if len(out) < len(at):
+            block = self._lower(block, at, tiers, changes)
         if mirror.vectors is not None:
-            tx.delete_vectors(seq for seq, tier in steps if tier >= Tier.TRACE)
-        _drop(tx, changes, first)
-        before = _neighbour(mirror, changes, first)
-        if before is not None and kept and _fits(before, kept):
-            kept = (_rows_of(mirror, changes, before.first) or []) + kept
-            _drop(tx, changes, before.first)
-        if kept:
-            put_block(tx, mirror, changes, kept)
+            tx.delete_vectors(step.seqs[step.tiers >= Tier.TRACE].tolist())
+        changes.evicted += gone
+        losses.evicted += len(gone)
+        losses.demoted += len(at) - len(gone)
+        left = block.keep(kept) if gone else block
+        before = _neighbour(mirror, changes, step.first)
+        if len(left) and before is not None and _fits(before, left):
+            earlier = _block_of(mirror, changes, before.first)
+            if earlier is not None:
+                drop_block(tx, changes, step.first)
+                put_block(tx, mirror, changes, earlier.join(left))
+                return
+        if not len(left) or left.first != step.first:
+            drop_block(tx, changes, step.first)
+        if len(left):
+            put_block(tx, mirror, changes, left)
+
+    def _lower(self, block: Block, at: Rows, tiers: Tiers, changes: Changes) -> Block:
+        """The block with some rows at lower tiers; those to be evicted are left as they are."""
+        rows = block.rows()
+        for i, tier in zip(at.tolist(), tiers.tolist(), strict=True):
+            if tier != Tier.EVICTED:
+                rows[i], terms = to_tier(rows[i], tier)
+                changes.lowered.append((rows[i], terms))
+        return Block.of(rows)
+
+
+class _Step(NamedTuple):
+    """The events of one block that a plan lowers, and where each goes."""
+
+    first: int
+    seqs: Rows
+    tiers: Tiers
+
+
+class _Plan:
+    """A plan's moves by block, oldest first, handed out one block at a time."""
+
+    def __init__(self, firsts: Rows, seqs: Rows, tiers: Tiers) -> None:
+        owner = np.searchsorted(firsts, seqs, side="right") - 1
+        self._edges = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(seqs))
+        self._firsts = firsts[owner[self._edges[:-1]]]
+        self._seqs, self._tiers = seqs, tiers
+        self._at = 0
+
+    def next(self) -> _Step | None:
+        """The next block's moves; None when all have been handed out."""
+        i = self._at
+        if i >= len(self._firsts):
+            return None
+        self._at = i + 1
+        run = slice(self._edges[i], self._edges[i + 1])
+        return _Step(int(self._firsts[i]), self._seqs[run], self._tiers[run])
+
+
+_NO_PLAN = _Plan(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint8))
 
 
 def view_of(mirror: Mirror, rows: Rows) -> View:
@@ -181,7 +205,7 @@ def view_of(mirror: Mirror, rows: Rows) -> View:
         cost=np.column_stack([whole, np.maximum(gist, trace), trace, np.zeros(len(rows))]),
         tier=tier,
         surprise=columns.surprise[rows].astype(np.float64),
-        uses=columns.uses[rows].astype(np.float64),
+        uses=np.zeros(len(rows)),
         pinned=columns.pinned[rows],
         group=columns.scope_ids()[columns.who[rows]],
     )
@@ -202,26 +226,26 @@ def cut(tail: list[Row], tail_bytes: int, new: list[Row]) -> tuple[list[list[Row
     return blocks, rows[start:], size
 
 
-def put_block(tx: Transaction, mirror: Mirror, changes: Changes, rows: list[Row]) -> None:
-    first, last = rows[0].seq, rows[-1].seq
-    data = mirror.codec.encode(rows)
-    tx.put_block(first, last, data)
-    entry = BlockEntry(first, last, len(data), raw_size(rows), len(rows))
-    changes.blocks[first] = (entry, rows)
+def put_block(tx: Transaction, mirror: Mirror, changes: Changes, block: Block) -> None:
+    """Write a block, in place of the one that starts at the same event."""
+    data = mirror.codec.encode(block)
+    tx.put_block(block.first, block.last, data)
+    entry = BlockEntry(block.first, block.last, len(data), len(block.bodies), len(block))
+    changes.blocks[block.first] = (entry, block)
 
 
-def _drop(tx: Transaction, changes: Changes, first: int) -> None:
+def drop_block(tx: Transaction, changes: Changes, first: int) -> None:
+    """Delete a block."""
     tx.delete_block(first)
     changes.blocks[first] = None
 
 
-def _rows_of(mirror: Mirror, changes: Changes, first: int) -> list[Row] | None:
-    """A block's rows as this transaction sees them; None if the block is gone."""
+def _block_of(mirror: Mirror, changes: Changes, first: int) -> Block | None:
+    """A block as this transaction sees it; None if it is gone."""
     if first in changes.blocks:
         written = changes.blocks[first]
         return written[1] if written else None
-    block = mirror.read_block(first) if first in mirror.blocks else None
-    return block.rows() if block is not None else None
+    return mirror.read_block(first) if first in mirror.blocks else None
 
 
 def _neighbour(mirror: Mirror, changes: Changes, first: int) -> BlockEntry | None:
@@ -237,5 +261,6 @@ def _neighbour(mirror: Mirror, changes: Changes, first: int) -> BlockEntry | Non
     return None
 
 
-def _fits(before: BlockEntry, rows: list[Row]) -> bool:
-    return before.raw + raw_size(rows) <= BLOCK_BYTES and before.rows + len(rows) <= _BLOCK_ROWS
+def _fits(before: BlockEntry, block: Block) -> bool:
+    together = before.raw + len(block.bodies)
+    return together <= BLOCK_BYTES and before.rows + len(block) <= _BLOCK_ROWS

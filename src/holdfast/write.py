@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from holdfast.codec import content_bytes
-from holdfast.commit import Append, Committer, weigh
-from holdfast.derive.times import mentions_time
+from holdfast.commit import Append, Committer
+from holdfast.derive.terms import chunk_terms
+from holdfast.derive.times import chunks_mention_time
+from holdfast.derive.tokens import chunk_tokens, count_tokens
 from holdfast.errors import EventTooLargeError, InvalidEventError
-from holdfast.lower import index_terms
+from holdfast.lower import speaker_terms
 from holdfast.records import KINDS, BulkReceipt, Event, Receipt
 
 Counter = Callable[[str], int]
@@ -71,7 +73,7 @@ def admit(event: Event, largest: int) -> bytes:
     EventTooLargeError
         If the content is over `largest` bytes.
     """
-    if not isinstance(event.content, str | bytes):
+    if not isinstance(event.content, (str, bytes)):
         kind = type(event.content).__name__
         raise InvalidEventError(f"content must be text or bytes, not {kind}; convert it first")
     content = content_bytes(event.content)
@@ -86,11 +88,17 @@ def admit(event: Event, largest: int) -> bytes:
         raise InvalidEventError(f"kind {event.kind!r} is unknown; it is one of {', '.join(KINDS)}")
     if event.at is not None and not (math.isfinite(event.at) and abs(event.at) < _LATEST):
         raise InvalidEventError(f"at={event.at!r} is no time; give POSIX seconds (UTC)")
-    for name in ("speaker", "role", "channel", "scope", "key"):
-        _check_label(name, getattr(event, name), required=name == "scope")
+    for name, value in (
+        ("speaker", event.speaker), ("role", event.role), ("channel", event.channel),
+        ("scope", event.scope), ("key", event.key),
+    ):  # fmt: skip
+        if value is not None or name == "scope":
+            _check_label(name, value)
     if event.metadata:
         _check_metadata(event.metadata)
-    if len(event.parents) > _PARENTS or not all(isinstance(p, int) for p in event.parents):
+    if event.parents and (
+        len(event.parents) > _PARENTS or not all(isinstance(p, int) for p in event.parents)
+    ):
         raise InvalidEventError(f"parents must be at most {_PARENTS} sequence numbers")
     return content
 
@@ -98,7 +106,8 @@ def admit(event: Event, largest: int) -> bytes:
 def derive(event: Event, content: bytes, count: Counter) -> Append:
     """Everything about an event that can be told without a model and without the others."""
     text = event.text
-    terms = index_terms(event.speaker, text)
+    chunks = text.split()  # once, for all who look at words
+    terms = speaker_terms(event.speaker) + chunk_terms(chunks)
     return Append(
         event=event,
         content=content,
@@ -106,8 +115,8 @@ def derive(event: Event, content: bytes, count: Counter) -> Append:
         at=event.at,
         terms=terms,
         length=len(terms),
-        tokens=count(text),
-        dated=mentions_time(text),
+        tokens=chunk_tokens(text, chunks) if count is count_tokens else count(text),
+        dated=chunks_mention_time(text, chunks),
     )
 
 
@@ -118,7 +127,7 @@ def _batches(
     size = 0
     for event in events:
         change = derive(event, admit(event, largest), count)
-        weight = weigh(change)
+        weight = change.weight
         if batch and size + weight > batch_bytes:
             yield batch
             batch, size = [], 0
@@ -128,9 +137,7 @@ def _batches(
         yield batch
 
 
-def _check_label(name: str, value: Any, required: bool) -> None:
-    if value is None and not required:
-        return
+def _check_label(name: str, value: Any) -> None:
     if not isinstance(value, str):
         raise InvalidEventError(f"{name} must be text, not {type(value).__name__}")
     if len(value) > _LABEL_BYTES // 4 and len(content_bytes(value)) > _LABEL_BYTES:
@@ -141,8 +148,10 @@ def _check_label(name: str, value: Any, required: bool) -> None:
 
 def _label_bytes(event: Event) -> int:
     """Upper bound on the bytes of everything but the content."""
-    labels = (event.speaker, event.role, event.channel, event.scope, event.key)
-    size = sum([6 * len(label) for label in labels if label]) + 12 * len(event.parents)
+    size = 6 * (
+        len(event.speaker or "") + len(event.role or "") + len(event.channel or "")
+        + len(event.scope) + len(event.key or "") + 2 * len(event.parents)
+    )  # fmt: skip
     return size + (len(json.dumps(dict(event.metadata))) if event.metadata else 0)
 
 

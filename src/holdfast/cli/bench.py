@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+WIDTH = 160  # a table that is broken over lines can be mended by a wider window, a cut one cannot
+
 json_option = click.option(
     "--json",
     "out",
@@ -198,7 +200,7 @@ def _give(result: dict[str, Any], out: str | None) -> None:
     if out != "-":
         from rich.console import Console
 
-        show(result, Console())
+        show(result, Console(width=max(Console().width, WIDTH)))
 
 
 def _one(result: dict[str, Any]) -> dict[str, Any]:

@@ -49,8 +49,8 @@ def _sections(tight: Run, roomy: Run, machine: str) -> Iterable[str]:
     )
     yield bytes_chart(tight)
     yield (
-        "<h2>What is kept</h2><p>Room is made by demotion first: an event turns from its full text "
-        "into its most informative quotes, then into a trace of a few terms, and then goes.</p>"
+        "<h2>What is kept</h2><p>Room is made down a ladder: the full text, its most informative "
+        "quotes, a trace of a few terms, gone. A step that is a bad bargain is skipped.</p>"
     )
     yield tier_chart(tight)
     yield (

@@ -16,17 +16,17 @@ Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 NO_SEGMENT = -1
+_MOST = 65_535
 
 _FIELDS = np.dtype(
     [
         ("seq", np.int64),
         ("at", np.float64),
         ("cost", np.float32),  # bytes on disk, index share included
-        ("surprise", np.float32),
-        ("uses", np.float32),
+        ("surprise", np.float16),
         ("size", np.uint32),  # bytes of the original content
-        ("tokens", np.uint32),
-        ("length", np.uint32),  # index terms
+        ("tokens", np.uint16),  # at most 65,535 are told apart
+        ("length", np.uint16),  # index terms, likewise
         ("episode", np.int32),
         ("segment", np.int32),  # persisted index segment that holds it, -1 if none does
         ("who", np.int32),  # index into `Columns.whos`
@@ -82,10 +82,10 @@ class Columns:
         data["at"][at] = row.at / 1e6
         data["cost"][at] = cost
         data["surprise"][at] = row.surprise
-        data["uses"][at] = 0.0
         data["size"][at] = row.size
-        data["tokens"][at] = row.tokens
-        data["length"][at] = row.length
+        length = min(row.length, _MOST)
+        data["tokens"][at] = min(row.tokens, _MOST)
+        data["length"][at] = length
         data["episode"][at] = row.episode
         data["who"][at] = who
         data["before"][at] = before
@@ -97,7 +97,7 @@ class Columns:
             data["after"][before] = at
         self._last_of[scope] = at
         self._alive[at] = True
-        self._weigh(row.episode, 1, row.length)
+        self._weigh(row.episode, 1, length)
         self.n = at + 1
         return at
 
@@ -108,8 +108,11 @@ class Columns:
         if not n:
             return
         data = {name: np.zeros(n, _FIELDS[name]) for name in self._data}
-        for name in ("seq", "size", "tokens", "length", "episode", "surprise", "tier", "flags"):
+        for name in ("seq", "size", "episode", "surprise", "tier", "flags"):
             data[name][:] = np.concatenate([block.head[name] for block in blocks])
+        for name in ("tokens", "length"):
+            found = np.concatenate([block.head[name] for block in blocks])
+            data[name][:] = np.minimum(found, _MOST)
         data["at"][:] = np.concatenate([block.head["at"] for block in blocks]) / 1e6
         data["cost"][:] = np.concatenate(costs)
         data["segment"][:] = NO_SEGMENT
@@ -162,7 +165,7 @@ class Columns:
             del self._episodes[episode]
 
     def _grow(self) -> None:
-        extra = max(1024, self.n // 4)
+        extra = max(1024, self.n // 16)
         for name, column in self._data.items():
             self._data[name] = np.concatenate([column, np.zeros(extra, column.dtype)])
         self._alive = np.concatenate([self._alive, np.zeros(extra, np.bool_)])
@@ -178,29 +181,34 @@ class Columns:
 
     def change(self, row: int, tier: int, cost: float, length: int, tokens: int) -> None:
         """An event went down a tier."""
+        length = min(length, _MOST)
         self._weigh(int(self._data["episode"][row]), 0, length - int(self._data["length"][row]))
         self._data["tier"][row] = tier
         self._data["cost"][row] = cost
         self._data["segment"][row] = NO_SEGMENT
         self._data["length"][row] = length
-        self._data["tokens"][row] = tokens
+        self._data["tokens"][row] = min(tokens, _MOST)
 
-    def remove(self, row: int) -> None:
-        """An event was evicted: neighbours close the gap."""
-        before, after = int(self._data["before"][row]), int(self._data["after"][row])
-        if before >= 0:
-            self._data["after"][before] = after
-        if after >= 0:
-            self._data["before"][after] = before
-        else:
-            scope = self.whos[int(self._data["who"][row])].scope
-            if before >= 0:
-                self._last_of[scope] = before
+    def remove(self, rows: Rows) -> None:
+        """Some events were evicted: their neighbours close the gaps."""
+        data = self._data
+        before, after, scope_of = data["before"], data["after"], self.whos
+        for row in rows.tolist():
+            left, right = int(before[row]), int(after[row])
+            if left >= 0:
+                after[left] = right
+            if right >= 0:
+                before[right] = left
+            elif left >= 0:
+                self._last_of[scope_of[int(data["who"][row])].scope] = left
             else:
-                self._last_of.pop(scope, None)
-        self._alive[row] = False
-        self._weigh(int(self._data["episode"][row]), -1, -int(self._data["length"][row]))
-        self.dead += 1
+                self._last_of.pop(scope_of[int(data["who"][row])].scope, None)
+        lengths = self.length[rows].astype(np.int64)
+        episodes = self.episode[rows]
+        for episode, length in zip(episodes.tolist(), lengths.tolist(), strict=True):
+            self._weigh(episode, -1, -length)
+        self._alive[rows] = False
+        self.dead += len(rows)
 
     def compact(self) -> Rows:
         """Close the holes; returns the new row of each old one, -1 for the gone."""

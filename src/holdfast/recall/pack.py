@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ _FRAME_TOKENS = count_tokens(_OPEN + _CLOSE)
 _MISSES = 8  # matches in a row that do not fit before packing gives up
 _TIERS = tuple(Tier)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A record's own opening at the start of a line, after any character that may be shown as a break.
+_FORGED = re.compile(r"(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])\[(?=e\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,10 @@ class Packer:
     def offer(self, row: Row, hit: Hit, why: str, explain: bool) -> bool:
         """Take an event if it fits; note why not if it does not."""
         item = _item(row, hit, why, explain)
-        if item.text in self._seen and row.tier == Tier.VERBATIM:
-            self.omissions.append(Omission(row.seq, hit.score, "duplicate"))
+        quoted = row.tier == Tier.VERBATIM and not row.flags & BYTES
+        if quoted and item.text in self._seen:
+            if why == "match":
+                self.omissions.append(Omission(row.seq, hit.score, "duplicate"))
             return False
         line = _line(item)
         tokens = self._count(line) + 1
@@ -81,7 +86,7 @@ class Packer:
             chosen = [self._packed[seq] for seq in sorted(self._packed)]
             text = _OPEN + "".join([p.line + "\n" for p in chosen]) + _CLOSE if chosen else ""
             tokens = self._total(text)
-            if tokens <= self._budget:
+            if tokens <= self._budget or not chosen:
                 break
             worst = min(chosen, key=lambda p: (p.item.score, p.item.seq))
             del self._packed[worst.item.seq]
@@ -93,7 +98,7 @@ class Packer:
             tokens=tokens,
             token_budget=self._budget,
             items=tuple(p.item for p in chosen),
-            omissions=tuple(self.omissions),
+            omissions=tuple([o for o in self.omissions if o.seq not in self._packed]),
             whole=whole,
             degraded=degraded,
             partial=partial,
@@ -101,9 +106,9 @@ class Packer:
 
     def _total(self, text: str) -> int:
         """The count of the finished text; the built-in counter adds up exactly over lines."""
-        if self._count is count_tokens:
-            return self._used if text else 0
-        return self._count(text)
+        if not text:
+            return 0
+        return self._used if self._count is count_tokens else self._count(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +184,18 @@ def _line(item: Item) -> str:
 
 
 def _escape(text: str) -> str:
-    """Keep content from closing the envelope. Only the rendering changes; items stay exact."""
-    return text if "<" not in text and "&" not in text else html.escape(text, quote=False)
+    """Keep content from closing the envelope, and from passing a line of its own for a record.
+
+    Only the rendering changes; items stay exact.
+    """
+    if "<" in text or "&" in text:
+        text = html.escape(text, quote=False)
+    return text if "[e" not in text else _FORGED.sub("&#91;", text)
 
 
 @lru_cache(maxsize=4096)
 def _minute(minute: int) -> str:
-    return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%d %H:%M")
+    try:
+        return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%d %H:%M")
+    except OverflowError:  # before the year 1, where calendars end
+        return f"{60 * minute} s"

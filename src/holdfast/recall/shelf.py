@@ -117,12 +117,12 @@ class Shelf:
         self._sizes[id] = [terms, terms]
         self._next_id = max(self._next_id, id + 1)
 
-    def leave(self, row: int, columns: Columns) -> None:
-        """A row's document is about to change or go."""
-        id = int(columns.segment[row])
-        if id != NO_SEGMENT:
-            self._sizes[id][0] -= int(columns.length[row])
-            columns.segment[row] = NO_SEGMENT
+    def leave(self, rows: Rows, columns: Columns) -> None:
+        """The documents of some rows are about to change or go."""
+        ids = columns.segment[rows]
+        for id in np.unique(ids[ids != NO_SEGMENT]).tolist():
+            self._sizes[id][0] -= int(columns.length[rows[ids == id]].sum())
+        columns.segment[rows] = NO_SEGMENT
 
     def drop(self, id: int, columns: Columns) -> None:
         """A segment was deleted from the store."""

@@ -14,11 +14,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class BlockInfo:
-    """A block of the log without its data: which events it spans, and which commit wrote it."""
+    """A block of the log without its data: which events it spans."""
 
     first: int
     last: int
-    version: int
 
 
 @dataclass(frozen=True, slots=True)

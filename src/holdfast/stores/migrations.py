@@ -29,8 +29,7 @@ def m001_log(db: apsw.Connection) -> None:
         CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
         CREATE TABLE tail (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
         CREATE TABLE block (
-            first INTEGER PRIMARY KEY, last INTEGER NOT NULL, version INTEGER NOT NULL,
-            data BLOB NOT NULL
+            first INTEGER PRIMARY KEY, last INTEGER NOT NULL, data BLOB NOT NULL
         );
         CREATE TABLE idempotency (
             key BLOB PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL, receipt BLOB NOT NULL

@@ -33,12 +33,11 @@ class RamStore:
         self._closed = False
         self._meta: dict[str, str] = {"budget": str(budget)}
         self._tail: dict[int, bytes] = {}
-        self._blocks: dict[int, tuple[int, int, bytes]] = {}
+        self._blocks: dict[int, tuple[int, bytes]] = {}
         self._keys: dict[bytes, tuple[int, bytes, bytes]] = {}
         self._segments: dict[int, bytes] = {}
         self._vectors: dict[int, bytes] = {}
         self._dictionaries: list[bytes] = []
-        self._version = 0
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -58,7 +57,6 @@ class RamStore:
                         f"{self._used()} bytes are over the budget of {self.budget}; "
                         "nothing was written"
                     )
-                self._version += 1
             except BaseException:
                 vars(self).update(before)
                 raise
@@ -105,7 +103,7 @@ class RamStore:
         self._tail = {seq: data for seq, data in self._tail.items() if seq > upto}
 
     def put_block(self, first: int, last: int, data: bytes) -> None:
-        self._blocks[first] = (last, self._version + 1, data)
+        self._blocks[first] = (last, data)
 
     def delete_block(self, first: int) -> None:
         self._blocks.pop(first, None)
@@ -158,11 +156,11 @@ class RamStore:
         return sorted((seq, data) for seq, data in self._tail.items() if seq > after)
 
     def blocks(self) -> list[BlockInfo]:
-        return [BlockInfo(f, b[0], b[1]) for f, b in sorted(self._blocks.items())]
+        return [BlockInfo(f, b[0]) for f, b in sorted(self._blocks.items())]
 
     def block(self, first: int) -> bytes | None:
         found = self._blocks.get(first)
-        return found[2] if found else None
+        return found[1] if found else None
 
     def segments(self) -> Iterator[tuple[int, bytes]]:
         yield from sorted(self._segments.items())
@@ -174,7 +172,7 @@ class RamStore:
         return list(self._dictionaries)
 
     def usage(self) -> StoreUsage:
-        log = _weigh(self._tail.values()) + _weigh(b[2] for b in self._blocks.values())
+        log = _weigh(self._tail.values()) + _weigh(b[1] for b in self._blocks.values())
         log += _weigh(self._dictionaries)
         index, vectors = _weigh(self._segments.values()), _weigh(self._vectors.values())
         ledger = _weigh(value.encode() for value in self._meta.values())

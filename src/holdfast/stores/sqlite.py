@@ -218,7 +218,6 @@ class SqliteStore:
     def transaction(self, need: int = 0) -> Iterator[SqliteStore]:
         with _translated(self.path), self._writing():
             self._space.begin(need)
-            self._bumped = False
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self
@@ -240,23 +239,11 @@ class SqliteStore:
 
     def put_block(self, first: int, last: int, data: bytes) -> None:
         self._space.touch(pages_for(len(data)))
-        self._db.execute(
-            "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?)",
-            (first, last, self._bump(), data),
-        )
+        self._db.execute("INSERT OR REPLACE INTO block VALUES (?, ?, ?)", (first, last, data))
 
     def delete_block(self, first: int) -> None:
         self._space.touch(4)
         self._db.execute("DELETE FROM block WHERE first = ?", (first,))
-
-    def _bump(self) -> int:
-        """The version of blocks written in this transaction."""
-        version = int(self.meta("version") or 0)
-        if not self._bumped:
-            self._bumped = True
-            version += 1
-            self.set_meta("version", str(version))
-        return version
 
     def key(self, key: bytes) -> tuple[bytes, bytes] | None:
         rows = self._db.execute(
@@ -340,7 +327,7 @@ class SqliteStore:
         return self._read("SELECT seq, data FROM tail WHERE seq > ? ORDER BY seq", after)
 
     def blocks(self) -> list[BlockInfo]:
-        rows = self._read("SELECT first, last, version FROM block ORDER BY first")
+        rows = self._read("SELECT first, last FROM block ORDER BY first")
         return [BlockInfo(*row) for row in rows]
 
     def block(self, first: int) -> bytes | None:
