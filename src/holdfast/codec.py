@@ -238,7 +238,7 @@ def decode_tail(data: bytes) -> Row:
     except (struct.error, TypeError):
         raise CorruptStoreError("a row in the log's tail is cut short; run verify") from None
     who = _decode_who(rest[_HEAD.size : _HEAD.size + n_who])
-    return Row(*head, who, rest[_HEAD.size + n_who :])
+    return Row._make((*head, who, rest[_HEAD.size + n_who :]))
 
 
 @lru_cache(maxsize=4096)
@@ -332,7 +332,8 @@ class Block:
 
     def _row(self, i: int, head: tuple[Any, ...]) -> Row:
         body = self.bodies[self._offsets[i] : self._offsets[i + 1]]
-        return Row(*head[:_N_FIELDS], _decode_who(self._lines[head[_N_FIELDS]]), body)
+        who = _decode_who(self._lines[head[_N_FIELDS]])
+        return Row._make((*head[:_N_FIELDS], who, body))
 
 
 class BlockCodec:
@@ -373,7 +374,7 @@ class BlockCodec:
         learn, judge = packed[::2], packed[1::2]
         samples = [data[i : i + 2048] for data in learn for i in range(0, len(data), 2048)]
         try:
-            found = zstandard.train_dictionary(_DICTIONARY_BYTES, samples).as_bytes()
+            found = zstandard.train_dictionary(_DICTIONARY_BYTES, [*samples]).as_bytes()
         except zstandard.ZstdError:
             return None  # too little to learn from, or too little that repeats
         trained = BlockCodec([found])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 from holdfast import exchange, read, write
 from holdfast.backlog import Backlog
@@ -38,6 +38,7 @@ from holdfast.stores.sqlite import Durability, SqliteStore
 from holdfast.verify import verify
 
 Time = float | datetime | str | None
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,14 +401,15 @@ class Memory:
         if self._backlog is not None:
             self._backlog.wake()
 
-    def _run(self, path: Any) -> Any:
+    def _run(self, path: Generator[read.Embed, read.Embedding, _T]) -> _T:
         """Drive a read path, answering what it asks of a model."""
         try:
             wish = next(path)
             while True:
                 wish = path.send(self._embed(wish))
         except StopIteration as end:
-            return end.value
+            answer: _T = end.value
+            return answer
 
     def _embed(self, wish: read.Embed) -> read.Embedding:
         return self._backlog.ask(wish.text) if self._backlog else read.Embedding(None)

@@ -134,13 +134,16 @@ class Mirror:
         at = 0
         for first, block in zip(self.firsts, blocks, strict=True):
             bare = np.flatnonzero(~covered[at : at + len(block)]).tolist()
-            whole = self.read_block(first) if bare else None
-            for i in bare if whole is not None else ():
-                row = whole.row(i)
+            for i, row in self._some_rows(first, bare):
                 self.postings.add(at + i, row_terms(row), row.length)
             at += len(block)
         if blocks:
             self.next_seq = max(self.next_seq, int(self.columns.seq[-1]) + 1)
+
+    def _some_rows(self, first: int, places: list[int]) -> Iterator[tuple[int, Row]]:
+        block = self.read_block(first) if places else None
+        if block is not None:
+            yield from ((i, block.row(i)) for i in places)
 
     def _load_tail(self, after: int) -> None:
         for seq, data in self._store.tail(after):

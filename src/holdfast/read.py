@@ -6,15 +6,17 @@ serves the synchronous and the asynchronous shells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from holdfast.codec import Row
 from holdfast.mirror import Mirror
+from holdfast.recall.columns import Rows
 from holdfast.recall.fuse import Weights, score
-from holdfast.recall.pack import SMALLEST_LINE, Packer, Ranked, pack_hits
+from holdfast.recall.pack import SMALLEST_LINE, Packer, pack_hits
 from holdfast.recall.query import parse
 from holdfast.records import Context, Hit
 
@@ -63,34 +65,34 @@ Asking = Generator[Embed, Embedding, "list[Hit]"]
 def rank(reader: Reader, text: str, filters: Filters, limit: int) -> Asking:
     """The best `limit` events for a query, best first, each score explained by its parts."""
     answer = yield Embed(text)
-    return _best(reader, text, answer, filters, limit)
+    return _best(reader, text, answer, filters, limit, explain=True)
 
 
 def recall(
     reader: Reader, text: str, filters: Filters, tokens: int, limit: int, explain: bool
 ) -> Generator[Embed, Embedding, Context]:
     """The context for a query: ranked, cited, never over `tokens`."""
-    everything = _everything(
-        reader, text, filters, tokens
-    )  # 1 small enough: nothing is ranked away
+    everything = _everything(reader, text, filters, tokens)  # 1 small enough: nothing ranked away
     if everything is not None:
         return everything
     answer = yield Embed(text)  # 2 ask a model, if there is one; nothing is locked
-    hits = _best(reader, text, answer, filters, limit)  # 3 candidates in one order
+    hits = _best(reader, text, answer, filters, limit, explain)  # 3 candidates in one order
     packer = Packer(tokens, reader.count)
-    matches = _with_neighbours(reader.mirror, hits, filters)  # 4 what came just before and after
-    pack_hits(packer, matches, reader.mirror.row, explain)  # 5 fit to the budget, cite
+    view = _View(reader.mirror, filters)
+    pack_hits(packer, hits, view, explain)  # 4 fit to the budget, cite, add what came around
     return packer.finish(text, degraded=answer.degraded, partial=answer.partial)
 
 
-def _best(reader: Reader, text: str, answer: Embedding, filters: Filters, limit: int) -> list[Hit]:
+def _best(
+    reader: Reader, text: str, answer: Embedding, filters: Filters, limit: int, explain: bool
+) -> list[Hit]:
     query = parse(text, reader.clock())
     mirror = reader.mirror
     with mirror.lock:
         visible = mirror.columns.visible(
             filters.scope, filters.since, filters.until, filters.before
         )
-        return score(mirror, query, answer.vector, visible, limit, reader.weights)
+        return score(mirror, query, answer.vector, visible, limit, reader.weights, explain)
 
 
 def _everything(reader: Reader, text: str, filters: Filters, tokens: int) -> Context | None:
@@ -115,21 +117,36 @@ def _everything(reader: Reader, text: str, filters: Filters, tokens: int) -> Con
     return packer.finish(text, whole=True)
 
 
-def _with_neighbours(mirror: Mirror, hits: list[Hit], filters: Filters) -> list[Ranked]:
-    """Matches with the visible events just before and after them in their scope."""
-    with mirror.lock:
-        columns = mirror.columns
-        seqs, held = columns.seq, columns.tokens
-        rows = columns.find_all(np.array([hit.seq for hit in hits], np.int64))
-        rows = np.minimum(rows, max(0, columns.n - 1))
-        pairs = np.column_stack([columns.before[rows], columns.after[rows]])
-        shown = (pairs >= 0) & columns.inside(pairs, filters.since, filters.until, filters.before)
-        around = [
-            tuple((s, t) for s, t, ok in zip(*line, strict=True) if ok)
-            for line in zip(seqs[pairs].tolist(), held[pairs].tolist(), shown.tolist(), strict=True)
-        ]
-        tokens = held[rows].tolist()
-    return [Ranked(*match) for match in zip(hits, tokens, around, strict=True)]
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What packing may ask of a mirror about the events a query may see."""
+
+    mirror: Mirror
+    filters: Filters
+
+    def row(self, seq: int) -> Row | None:
+        return self.mirror.row(seq)
+
+    def tokens(self, seqs: Sequence[int]) -> list[int]:
+        """Tokens of the text of each event, as counted when it was stored."""
+        columns = self.mirror.columns
+        with self.mirror.lock:
+            return [int(n) for n in columns.tokens[self._rows(seqs)]]
+
+    def around(self, seqs: Sequence[int]) -> list[tuple[int, int]]:
+        """The visible events just before and after some others: sequence number and tokens."""
+        columns, filters = self.mirror.columns, self.filters
+        with self.mirror.lock:
+            rows = self._rows(seqs)
+            near = np.column_stack([columns.before[rows], columns.after[rows]]).ravel()
+            near = near[near >= 0]
+            near = near[columns.inside(near, filters.since, filters.until, filters.before)]
+            found = zip(columns.seq[near].tolist(), columns.tokens[near].tolist(), strict=True)
+            return list(dict.fromkeys(found))
+
+    def _rows(self, seqs: Sequence[int]) -> Rows:
+        columns = self.mirror.columns
+        return np.minimum(columns.find_all(np.array(seqs, np.int64)), max(0, columns.n - 1))
 
 
 def why_not(
@@ -154,11 +171,10 @@ def why_not(
             return f"event {seq} is in the context, which holds everything that is visible"
         return f"event {seq} repeats the words of an earlier event, which is in the context"
     answer = yield Embed(text)
-    hits = _best(reader, text, answer, filters, n)
+    hits = _best(reader, text, answer, filters, n, explain=False)
     place = next((i for i, hit in enumerate(hits, 1) if hit.seq == seq), None)
     packer = Packer(tokens, reader.count)
-    matches = _with_neighbours(mirror, hits[:limit], filters)
-    pack_hits(packer, matches, mirror.row, explain=False)
+    pack_hits(packer, hits[:limit], _View(mirror, filters), explain=False)
     if seq in packer:
         as_what = f"match {place} of {len(hits)}" if place else "the neighbour of a match"
         return f"event {seq} is in the context, as {as_what}"

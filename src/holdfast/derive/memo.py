@@ -28,7 +28,7 @@ class Memo(dict[str, T]):
 
     __slots__ = ("_entries", "_longest", "_make")
 
-    def __init__(self, make: Callable[[str], T], entries: int = 65_536, longest: int = 48) -> None:
+    def __init__(self, make: Callable[[str], T], entries: int = 24_576, longest: int = 48) -> None:
         super().__init__()
         self._make = make
         self._entries = entries

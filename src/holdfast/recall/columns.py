@@ -58,9 +58,10 @@ class Columns:
 
     def __getattr__(self, name: str) -> npt.NDArray[Any]:
         try:
-            return self.__dict__["_data"][name][: self.n]
+            column: npt.NDArray[Any] = self.__dict__["_data"][name]
         except KeyError:
             raise AttributeError(name) from None
+        return column[: self.n]
 
     @property
     def alive(self) -> Bools:
@@ -165,10 +166,8 @@ class Columns:
             del self._episodes[episode]
 
     def _grow(self) -> None:
-        extra = max(1024, self.n // 16)
-        for name, column in self._data.items():
-            self._data[name] = np.concatenate([column, np.zeros(extra, column.dtype)])
-        self._alive = np.concatenate([self._alive, np.zeros(extra, np.bool_)])
+        self._data = {name: _doubled(column, self.n) for name, column in self._data.items()}
+        self._alive = _doubled(self._alive, self.n)
 
     def find(self, seq: int) -> int | None:
         """The row of an event, None if it is not kept."""
@@ -322,6 +321,13 @@ class Columns:
     @property
     def dated(self) -> Bools:
         return (self.flags & DATED) > 0
+
+
+def _doubled(column: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    """A column with twice the room; the half that is not used yet is not touched: no RAM for it."""
+    larger = np.zeros(max(1024, 2 * n), column.dtype)
+    larger[:n] = column[:n]
+    return larger
 
 
 def _both(left: Bools | None, right: Bools) -> Bools:

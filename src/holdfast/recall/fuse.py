@@ -20,7 +20,9 @@ itself is exact over every visible event; the other parts are computed for candi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +38,7 @@ Floats = npt.NDArray[np.float64]
 SHORTLIST = 256  # candidates by BM25, and again by cosine; more of them made recall no better
 _AROUND = 64  # the best candidates whose neighbours are candidates too
 _EPISODE_K1, _EPISODE_B = 1.2, 0.75
-_EMPTY: Rows = np.zeros(0, np.int64)
+_NO_PARTS: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +63,25 @@ def score(
     visible: Bools | None,
     limit: int,
     weights: Weights,
+    explain: bool,
 ) -> list[Hit]:
-    """The best `limit` visible events, best first; ties go to the newer one."""
+    """The best `limit` visible events, best first; ties go to the newer one.
+
+    Without `explain` the hits carry no parts.
+    """
     columns = mirror.columns
     match = mirror.postings.match(query.terms, SHORTLIST, allowed=visible)
     rows = _candidates(mirror, match, vector, visible)
     if not len(rows):
         return []
-    parts: dict[str, Floats] = {
-        "bm25": weights.bm25 * _z(match.score_of(rows), match.mean, match.std)
-    }
-    bits = match.bits(rows)
-    parts["episode"] = weights.episode * _episodes(mirror, match, rows, bits)
-    parts["coverage"] = weights.coverage * _mass(bits, match.idf)
-    around = bits | _neighbour_bits(mirror, match, rows)
+    bits, around = _own_and_around(mirror, match, rows)
     gate = 1.0 / (1.0 + columns.length[rows] / weights.half_length)
-    parts["neighbourhood"] = weights.neighbourhood * gate * _mass(around, match.idf)
+    parts: dict[str, Floats] = {
+        "bm25": weights.bm25 * _z(match.score_of(rows), match.mean, match.std),
+        "episode": weights.episode * _episodes(mirror, match, rows, bits),
+        "coverage": weights.coverage * _mass(bits, match.idf),
+        "neighbourhood": weights.neighbourhood * gate * _mass(around, match.idf),
+    }
     named = columns.spoken_by(query.words)
     if named is not None:
         parts["speaker"] = weights.speaker * named[columns.who[rows]]
@@ -85,16 +90,16 @@ def score(
     if query.moments:
         parts["moment"] = weights.moment * _in_moments(columns.at[rows], query)
     if vector is not None and mirror.vectors is not None:
-        parts["dense"] = weights.dense * _dense(mirror, vector, rows, visible)
+        parts["dense"] = weights.dense * _dense(mirror, vector, rows)
     total = sum(parts.values(), np.zeros(len(rows)))
     order = np.lexsort((-rows, -total))[:limit]
-    names = list(parts)
-    table = np.column_stack([parts[name][order] for name in names]).tolist()
+    seqs, totals = columns.seq[rows[order]].tolist(), total[order].tolist()
+    if not explain:
+        return [Hit(seq, value, _NO_PARTS) for seq, value in zip(seqs, totals, strict=True)]
+    table = np.column_stack([part[order] for part in parts.values()]).tolist()
     return [
-        Hit(seq, value, dict(zip(names, line, strict=True)))
-        for seq, value, line in zip(
-            columns.seq[rows[order]].tolist(), total[order].tolist(), table, strict=True
-        )
+        Hit(seq, value, dict(zip(parts, line, strict=True)))
+        for seq, value, line in zip(seqs, totals, table, strict=True)
     ]
 
 
@@ -134,16 +139,16 @@ def _spread(bits: npt.NDArray[np.uint64], n_terms: int) -> Floats:
     return ((bits[:, None] >> shifts) & np.uint64(1)).astype(np.float64)
 
 
-def _neighbour_bits(mirror: Mirror, match: Match, rows: Rows) -> npt.NDArray[np.uint64]:
-    """Query terms held by the two events before and the one after, in the same scope."""
+def _own_and_around(
+    mirror: Mirror, match: Match, rows: Rows
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Query terms that each row holds; and that it, the two before or the one after hold."""
     before, after = mirror.columns.before, mirror.columns.after
     first = before[rows]
     second = np.where(first >= 0, before[first], -1)
-    found = np.zeros(len(rows), np.uint64)
-    for near in (first, second, after[rows]):
-        there = near >= 0
-        found[there] |= match.bits(near[there].astype(np.int64))
-    return found
+    window = np.concatenate([rows, first, second, after[rows]])
+    bits = match.bits(window).reshape(4, len(rows))
+    return bits[0], np.bitwise_or.reduce(bits, axis=0)
 
 
 def _episodes(mirror: Mirror, match: Match, rows: Rows, bits: npt.NDArray[np.uint64]) -> Floats:
@@ -174,9 +179,7 @@ def _in_moments(at: Floats, query: Query) -> Floats:
     return inside.astype(np.float64)
 
 
-def _dense(
-    mirror: Mirror, vector: npt.NDArray[np.float32], rows: Rows, visible: Bools | None
-) -> Floats:
+def _dense(mirror: Mirror, vector: npt.NDArray[np.float32], rows: Rows) -> Floats:
     assert mirror.vectors is not None
     cosine = mirror.vectors.cosine_of(vector, rows).astype(np.float64)
     known = np.isfinite(cosine)

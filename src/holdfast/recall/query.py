@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from holdfast.derive.terms import query_terms, words
 from holdfast.derive.times import Moment, mentions_time, resolve
@@ -26,7 +25,6 @@ class Query:
     moments: tuple[Moment, ...]
 
 
-@lru_cache(maxsize=256)
 def parse(text: str, now: float) -> Query:
     """Everything a query says about where to look. `now` resolves "last week"."""
     return Query(

@@ -88,16 +88,22 @@ class Store(Protocol):
 
     name: str
     capabilities: frozenset[str]
-    budget: int  # bytes
-    durability: str
+
+    @property
+    def budget(self) -> int:
+        """Bytes everything on disk may take."""
+
+    @property
+    def durability(self) -> str:
+        """What a commit survives: "full", "normal" or "off"."""
 
     def transaction(self, need: int = 0) -> AbstractContextManager[Transaction]:
         """One atomic, durable change, alone among all writers of all processes.
 
         `need` is an upper bound on the bytes of pages it will write; the store makes sure
         beforehand that its own journal can take them within the budget. Raises
-        `StoreBusyError` if that cannot be had in bounded time, `StorageFullError` or `StoreError` if the disk refuses: then nothing
-        has changed.
+        `StoreBusyError` if that cannot be had in bounded time, `StorageFullError` or
+        `StoreError` if the disk refuses: then nothing has changed.
         """
 
     def exclusive(self) -> AbstractContextManager[None]:
@@ -128,6 +134,9 @@ class Store(Protocol):
 
     def capacity(self) -> int:
         """Bytes the log, index and vectors may take together within the budget."""
+
+    def room_for(self, need: int) -> int:
+        """As of `Transaction`, between transactions."""
 
     def batch_bytes(self) -> int:
         """Bytes of events that make a good single transaction."""

@@ -114,7 +114,7 @@ class SqliteStore:
             if budget is not None and budget != self._space.budget:
                 self._adopt(budget)
             widths = self._db.execute("SELECT length(data) FROM vector LIMIT 1").fetchall()
-            self._vector_bytes = 24 + (widths[0][0] if widths else 0)
+            self._vector_bytes = 24 + (int(widths[0][0] or 0) if widths else 0)
             self._version = pragma(self._db, "data_version")
             self._reader = apsw.Connection(str(self.path), vfs=vfs)
             for setting in ("query_only=ON", "cache_size=-1024"):
@@ -249,7 +249,12 @@ class SqliteStore:
         rows = self._db.execute(
             "SELECT body, receipt FROM idempotency WHERE key = ?", (key,)
         ).fetchall()
-        return rows[0] if rows else None
+        if not rows:
+            return None
+        ((body, receipt),) = rows
+        assert isinstance(body, bytes)
+        assert isinstance(receipt, bytes)
+        return body, receipt
 
     def put_key(self, key: bytes, seq: int, body: bytes, receipt: bytes) -> None:
         self._space.touch(3)
