@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
 
+import numpy as np
+
 from holdfast.codec import DICTIONARY_BLOCKS, Block, Row, digest, encode_tail, to_row
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
@@ -261,9 +263,10 @@ class Committer:
     def _refuse_if_pinned(self, budget: int) -> None:
         columns = self._mirror.columns
         fixed = columns.alive & columns.pinned
-        held = int(columns.cost[fixed].sum()) + sum(len(row.body) for row in self._mirror.tail)
+        cost = self._mirror.costs(np.arange(columns.n))[np.arange(columns.n), columns.tier]
+        held = int(cost[fixed].sum()) + sum(len(row.body) for row in self._mirror.tail)
         over = self._store.excess(budget)
-        droppable = int(columns.cost[columns.alive & ~fixed].sum())
+        droppable = int(cost[columns.alive & ~fixed].sum())
         if over > 0 and held and over > 0.8 * droppable:
             raise BudgetError(
                 f"{held} bytes are pinned or not yet sealed and cannot fit a budget of {budget}; "

@@ -7,6 +7,7 @@ what is not durable.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
@@ -28,12 +29,16 @@ from holdfast.recall.vectors import Vectors
 from holdfast.records import Tier
 from holdfast.stores.base import Store
 
-_CACHED_BLOCKS = 256
+_CACHED_BLOCKS = 192
 _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
 _BYTES_PER_TERM = 11.0  # of English chat, stop words included
 _VECTOR_COST = 24  # bytes of a stored vector beside its codes
 FIRST_PIVOT = 24.0  # terms in an average document, until the stream tells
+_SHORTEST_GIST = 160  # bytes of content under which a gist saves too little over a trace
+_GIST_SHARE = 0.35  # of an event's bytes that a gist is expected to keep, beside its head
+_GIST_HEAD = 30.0
+_TRACE_COST = 44.0
 _START_RATIO = 0.5  # compressed bytes per body byte, until blocks tell
 
 
@@ -129,7 +134,7 @@ class Mirror:
             raw = len(block.bodies)
             self._note_block(BlockEntry(info.first, info.last, len(data), raw, len(block)))
             blocks.append(replace(block, bodies=b""))  # the bodies of all would fill the RAM
-        self.columns.load(blocks, [self._costs(block) for block in blocks])
+        self.columns.load(blocks)
         covered = self.shelf.place(self.columns, self.postings)
         at = 0
         for first, block in zip(self.firsts, blocks, strict=True):
@@ -201,11 +206,11 @@ class Mirror:
                 self.tail, self.tail_bytes = changes.tail
             if changes.lowered or changes.evicted:
                 self.generation += 1
-            if self.columns.dead > max(1024, len(self.columns) // 8):
+            if self.columns.dead > max(1024, len(self.columns) // 16):
                 self._compact()
 
     def _append(self, row: Row, terms: Sequence[int]) -> None:
-        at = self.columns.append(row, self.cost(row))
+        at = self.columns.append(row)
         self.postings.add(at, terms, row.length)
 
     def _lower(self, row: Row, terms: Sequence[int]) -> None:
@@ -213,7 +218,7 @@ class Mirror:
         if at is None:
             return  # evicted later in the same transaction
         self.shelf.leave(np.array([at]), self.columns)
-        self.columns.change(at, row.tier, self.cost(row), row.length, row.tokens)
+        self.columns.change(at, row.tier, row.length, row.tokens)
         self.postings.add(at, terms, row.length)
         if self.vectors is not None and row.tier >= Tier.TRACE:
             self.vectors.remove([at])
@@ -231,6 +236,8 @@ class Mirror:
         self.postings.rekey(moved)
         if self.vectors is not None:
             self.vectors.rekey(moved)
+        del moved
+        give_back()
 
     def _note_block(self, entry: BlockEntry) -> None:
         self.blocks[entry.first] = entry
@@ -260,24 +267,22 @@ class Mirror:
             return _START_RATIO
         return max(0.05, (self._packed - _HEAD_COST * self._blocked) / self._raw)
 
-    def cost(self, row: Row) -> float:
-        """Bytes on disk that one event stands for, its index share included."""
-        vector = 0
-        if self._dimensions and row.tier < Tier.TRACE:
-            vector = self._dimensions + _VECTOR_COST
-        return self.ratio * len(row.body) + _HEAD_COST + _TERM_COST * row.length + vector
-
-    def whole_cost(self, size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """About what events of these sizes cost when they were verbatim."""
-        return self.ratio * size + _HEAD_COST + _TERM_COST * size / _BYTES_PER_TERM
-
-    def _costs(self, block: Block) -> npt.NDArray[np.float64]:
-        """`cost` of every row of a block."""
-        sizes = block.head["nbytes"]
-        cost = self.ratio * sizes + _HEAD_COST + _TERM_COST * block.head["length"]
-        if self._dimensions:
-            cost += (block.head["tier"] < Tier.TRACE) * (self._dimensions + _VECTOR_COST)
-        return np.asarray(cost, np.float64)
+    def costs(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """About the bytes on disk that some events take at each tier, (n, 4), never rising."""
+        columns = self.columns
+        size = columns.size[rows].astype(np.float64)
+        tier = columns.tier[rows]
+        vector = self._dimensions + _VECTOR_COST if self._dimensions else 0
+        kept = self.ratio * size
+        terms = size / _BYTES_PER_TERM * _TERM_COST
+        whole = kept + terms + _HEAD_COST + vector
+        gist = np.where(
+            size < _SHORTEST_GIST, whole, _GIST_SHARE * (kept + terms) + _GIST_HEAD + vector
+        )
+        trace = np.full(len(rows), _TRACE_COST)
+        trace[tier < Tier.TRACE] = np.minimum(trace, whole)[tier < Tier.TRACE]
+        gist = np.maximum(np.minimum(gist, whole), trace)
+        return np.column_stack([np.maximum(whole, gist), gist, trace, np.zeros(len(rows))])
 
     def block_of(self, seq: int) -> int | None:
         """The first event of the block that spans `seq`, if one does."""
@@ -334,6 +339,13 @@ class Mirror:
                 continue
             yield from (row for row in block.rows() if row.seq > after)
             after = last
+
+
+def give_back() -> None:
+    """Hand freed memory back to the system: the allocator keeps tens of megabytes otherwise."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it; others need no telling
+    if trim is not None:
+        trim(0)
 
 
 def raw_size(rows: Sequence[Row]) -> int:

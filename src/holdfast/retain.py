@@ -18,7 +18,7 @@ import numpy as np
 from holdfast.codec import Block, Row
 from holdfast.errors import BudgetError
 from holdfast.lower import to_tier
-from holdfast.mirror import BlockEntry, Changes, Mirror
+from holdfast.mirror import BlockEntry, Changes, Mirror, give_back
 from holdfast.recall.columns import Rows
 from holdfast.records import Tier
 from holdfast.retention.base import Policy, Tiers, View
@@ -29,10 +29,6 @@ _PLANNED_AT_ONCE = 65_536  # events whose columns a policy sees together; bounds
 BLOCK_BYTES = 16384
 _BLOCK_ROWS = 512
 _REWRITE_BYTES = 28 * 4120  # of the journal that rewriting one block and its neighbour may take
-_GIST_SHARE = 0.35  # bytes a gist is expected to keep of its event, beside its head
-_GIST_HEAD = 30.0
-_TRACE_COST = 44.0
-_SHORTEST_GIST = 160  # bytes of content under which a gist saves too little over a trace
 
 
 @dataclass
@@ -107,6 +103,7 @@ class Retainer:
             limit = max(floor, (1 - _SLICE) * spent - 2 * missing / parts)
             tiers[i::parts] = self._policy.plan(view, limit)
         moved = np.flatnonzero(tiers != columns.tier[rows])
+        give_back()
         return _Plan(np.array(mirror.firsts, np.int64), columns.seq[rows[moved]], tiers[moved])
 
     def _rewrite(
@@ -187,23 +184,13 @@ _NO_PLAN = _Plan(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.ui
 
 
 def view_of(mirror: Mirror, rows: Rows) -> View:
-    """The columns a policy may look at, for the given rows.
-
-    What a row cost at tiers it has left behind is estimated from the size it had.
-    """
+    """The columns a policy may look at, for the given rows."""
     columns = mirror.columns
-    tier = columns.tier[rows]
-    cost = columns.cost[rows].astype(np.float64)
-    size = columns.size[rows].astype(np.float64)
-    whole = np.where(tier == Tier.VERBATIM, cost, np.maximum(cost, mirror.whole_cost(size)))
-    gist = np.where(size >= _SHORTEST_GIST, _GIST_SHARE * mirror.ratio * size + _GIST_HEAD, whole)
-    gist = np.where(tier == Tier.GIST, cost, np.minimum(gist, whole))
-    trace = np.where(tier == Tier.TRACE, cost, np.minimum(_TRACE_COST, gist))
     return View(
         position=columns.seq[rows],
         now=mirror.next_seq,
-        cost=np.column_stack([whole, np.maximum(gist, trace), trace, np.zeros(len(rows))]),
-        tier=tier,
+        cost=mirror.costs(rows),
+        tier=columns.tier[rows],
         surprise=columns.surprise[rows].astype(np.float64),
         uses=np.zeros(len(rows)),
         pinned=columns.pinned[rows],

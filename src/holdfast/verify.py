@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -26,9 +27,15 @@ def verify(mirror: Mirror, store: Store) -> list[str]:
     seen: set[int] = set()
     for rows in _runs(mirror, store, problems):
         seen.update(row.seq for row in rows)
+        readable = []
         for row in rows:
-            problems += _check_row(row)
-        problems += _check_index(mirror, rows)
+            try:
+                problems += _check_row(row)
+            except (ValueError, LookupError, struct.error) as error:
+                problems.append(f"event {row.seq} cannot be read: {error}")
+            else:
+                readable.append(row)
+        problems += _check_index(mirror, readable)
     known = set(mirror.columns.seq[mirror.columns.alive].tolist())
     for seq in sorted(known ^ seen)[:_MOST]:
         where = "the log but not in RAM" if seq in seen else "RAM but not in the log"
@@ -52,10 +59,7 @@ def _runs(mirror: Mirror, store: Store, problems: list[str]) -> Iterator[Sequenc
 
 
 def _check_row(row: Row) -> list[str]:
-    try:
-        record = to_record(row)
-    except (ValueError, IndexError) as error:
-        return [f"event {row.seq} cannot be read: {error}"]
+    record = to_record(row)
     problems = []
     if record.tier == Tier.VERBATIM and len(content_bytes(record.event.content)) != record.size:
         problems.append(f"event {row.seq} is not as long as it was")

@@ -28,14 +28,14 @@ def streams(draw: st.DrawFn) -> list[Row]:
 def appended(rows: list[Row]) -> Columns:
     columns = Columns()
     for row in rows:
-        columns.append(row, 7.0)
+        columns.append(row)
     return columns
 
 
 def loaded(rows: list[Row]) -> Columns:
     columns = Columns()
     blocks = [unpack_block(pack_block(Block.of(rows[i : i + 7]))) for i in range(0, len(rows), 7)]
-    columns.load(blocks, [np.full(len(block), 7.0) for block in blocks])
+    columns.load(blocks)
     return columns
 
 
@@ -80,7 +80,7 @@ def test_eviction_and_compaction_leave_what_would_have_been_without(
         assert (new >= 0) == (int(seqs[old]) not in gone)
         assert new < 0 or columns.seq[new] == seqs[old]
     later = rows[-1]._replace(seq=1000)
-    columns.append(later, 7.0)
+    columns.append(later)
     assert state(columns) == state(appended([*kept, later]))
 
 

@@ -22,7 +22,6 @@ _FIELDS = np.dtype(
     [
         ("seq", np.int64),
         ("at", np.float64),
-        ("cost", np.float32),  # bytes on disk, index share included
         ("surprise", np.float16),
         ("size", np.uint32),  # bytes of the original content
         ("tokens", np.uint16),  # at most 65,535 are told apart
@@ -70,7 +69,7 @@ class Columns:
     def __len__(self) -> int:
         return self.n - self.dead
 
-    def append(self, row: Row, cost: float) -> int:
+    def append(self, row: Row) -> int:
         """Add one event; returns its row."""
         at = self.n
         if at == len(self._alive):
@@ -81,7 +80,6 @@ class Columns:
         who = self._who(row.who)
         data["seq"][at] = row.seq
         data["at"][at] = row.at / 1e6
-        data["cost"][at] = cost
         data["surprise"][at] = row.surprise
         data["size"][at] = row.size
         length = min(row.length, _MOST)
@@ -102,7 +100,7 @@ class Columns:
         self.n = at + 1
         return at
 
-    def load(self, blocks: Sequence[Block], costs: Sequence[npt.NDArray[np.float64]]) -> None:
+    def load(self, blocks: Sequence[Block]) -> None:
         """Fill empty columns from decoded blocks, in order; as so many `append`s, but at once."""
         assert not self.n, "columns are loaded once, when they are made"
         n = sum(map(len, blocks))
@@ -115,7 +113,6 @@ class Columns:
             found = np.concatenate([block.head[name] for block in blocks])
             data[name][:] = np.minimum(found, _MOST)
         data["at"][:] = np.concatenate([block.head["at"] for block in blocks]) / 1e6
-        data["cost"][:] = np.concatenate(costs)
         data["segment"][:] = NO_SEGMENT
         whos = [np.array([self._who(who) for who in block.who], np.int32) for block in blocks]
         data["who"][:] = np.concatenate(
@@ -178,12 +175,11 @@ class Columns:
         """The rows of events that are known to be kept."""
         return np.searchsorted(self.seq, seqs)
 
-    def change(self, row: int, tier: int, cost: float, length: int, tokens: int) -> None:
+    def change(self, row: int, tier: int, length: int, tokens: int) -> None:
         """An event went down a tier."""
         length = min(length, _MOST)
         self._weigh(int(self._data["episode"][row]), 0, length - int(self._data["length"][row]))
         self._data["tier"][row] = tier
-        self._data["cost"][row] = cost
         self._data["segment"][row] = NO_SEGMENT
         self._data["length"][row] = length
         self._data["tokens"][row] = min(tokens, _MOST)

@@ -15,7 +15,7 @@ __all__ = ["Match", "Postings"]
 
 _TAIL = 0  # handle of the tail; parts have higher ones
 _FAN_IN = 4  # parts of about one size before some of them are merged
-_DEAD_SHARE = 4  # a part is rebuilt once more than a fourth of it is dead
+_DEAD_SHARE = 8  # a part is rebuilt once more than an eighth of it is dead
 
 
 class Postings:
