@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, Self
 
 from holdfast.memory import Memory
@@ -65,5 +66,5 @@ class AsyncMemory:
         await asyncio.to_thread(self._memory.close)
 
 
-def _take(records: Any) -> list[Record]:
-    return [record for record, _ in zip(records, range(_PAGE), strict=False)]
+def _take(records: Iterator[Record]) -> list[Record]:
+    return list(islice(records, _PAGE))

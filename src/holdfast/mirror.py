@@ -30,6 +30,7 @@ from holdfast.records import Tier
 from holdfast.stores.base import Store
 
 _CACHED_BLOCKS = 192
+_GIVE_BACK_EVERY = 20_000  # evicted events
 _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
 _BYTES_PER_TERM = 11.0  # of English chat, stop words included
@@ -116,6 +117,7 @@ class Mirror:
             self.tail_bytes = 0
             self._cache: OrderedDict[int, Block] = OrderedDict()
             self.generation = 0
+            self._evicted = 0  # since memory was last handed back
             self._raw = self._packed = self._blocked = 0
             self.codec = BlockCodec(self._store.dictionaries())
             self.trained = bool(self.codec.dictionaries)
@@ -200,6 +202,10 @@ class Mirror:
                 self._lower(row, terms)
             if changes.evicted:
                 self._evict(changes.evicted)
+                self._evicted += len(changes.evicted)
+                if self._evicted > _GIVE_BACK_EVERY:
+                    self._evicted = 0
+                    give_back()
             for codes in changes.vectors:
                 self._add_vectors(codes)
             if changes.tail is not None:

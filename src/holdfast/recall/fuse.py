@@ -155,10 +155,12 @@ def _episodes(mirror: Mirror, match: Match, rows: Rows, bits: npt.NDArray[np.uin
     """z-score of each candidate's episode: BM25 where a term's frequency counts events."""
     columns = mirror.columns
     held = columns.episode[rows]
-    episodes, inverse = np.unique(held, return_inverse=True)
+    order = np.argsort(held, kind="stable")
+    starts = np.flatnonzero(np.diff(held[order], prepend=-1))
+    episodes = held[order[starts]]
+    inverse = np.searchsorted(episodes, held)
     n_all = columns.episode_count
-    frequency = np.zeros((len(episodes), min(len(match.idf), 64)))
-    np.add.at(frequency, inverse, _spread(bits, len(match.idf)))
+    frequency = np.add.reduceat(_spread(bits, len(match.idf))[order], starts, axis=0)
     sizes = columns.episode_sizes(episodes)  # (episodes, 2): events, terms
     mean_terms = max(1.0, columns.total_length / max(1, n_all))
     df = (frequency > 0).sum(axis=0)

@@ -210,8 +210,9 @@ def scan(totals: Floats, limit: int) -> tuple[Rows, float, float]:
         return np.zeros(0, np.int64), total, squares
     maxima = np.concatenate([*tops, totals[len(totals) // wide * wide :]])
     least = _MASK
-    if len(maxima) > limit:
-        cut = np.partition(maxima, len(maxima) - limit)[len(maxima) - limit]
+    held = maxima[maxima >= _MASK]  # most documents hold no term of the query
+    if len(held) > limit:
+        cut = np.partition(held, len(held) - limit)[len(held) - limit]
         least = max(_MASK, float(np.floor(cut / _MASK)) * _MASK)
     whole = len(totals) // _CHUNK
     slots = (totals[whole * _CHUNK :] >= least).nonzero()[0]

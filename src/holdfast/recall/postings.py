@@ -36,8 +36,8 @@ class Postings:
     -----
     New documents go to a tail of at most 1,024, which is then frozen into a part. Parts of about
     one size are merged four at a time, up to 65,536 documents or a million postings, so that no
-    `add` takes long. A removed document's postings go when its part is next merged, or once a
-    fourth of that part is dead.
+    `add` takes long. A removed document's postings go when its part is next merged, or once an
+    eighth of that part is dead.
 
     Persistence knows nothing of parts: `extract` the rows to be kept, give the segment to
     `segment_codec.encode_segment` with a key for each, and `load` what comes back.

@@ -1,0 +1,128 @@
+"""Making room: under every policy all is kept or counted, and what is kept is exact."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import TINY, T0, large_events, opened, prose
+
+from holdfast import Event, Memory, Tier
+from holdfast.codec import content_bytes, digest
+from holdfast.registry import RETENTION
+
+POLICIES = sorted(RETENTION)
+
+
+def _check(memory: Memory, past: list[Event]) -> dict[int, Tier]:
+    """Kept and evicted are all; what is left of each event is a part of it. Its tiers."""
+    records = list(memory.log())
+    usage = memory.usage()
+    seqs = [record.seq for record in records]
+    assert seqs == sorted(set(seqs))
+    assert len(records) == len(memory) == len(past) - usage.events["evicted"]
+    assert usage.disk <= usage.budget
+    for record in records:
+        event = past[record.seq - 1]
+        content = content_bytes(event.content)
+        assert (record.size, record.digest) == (len(content), digest(content))
+        assert (record.event.speaker, record.event.scope) == (event.speaker, event.scope)
+        if record.tier == Tier.VERBATIM:
+            assert record.event.content == event.content
+            assert record.event.metadata == event.metadata
+        else:
+            assert not event.pinned
+            assert not record.event.content
+        for quote in record.quotes:
+            assert content[quote.start : quote.end] == content_bytes(quote.text)
+        assert bool(record.quotes) <= (record.tier == Tier.GIST)
+        assert bool(record.terms) <= (record.tier == Tier.TRACE)
+    for tier in (Tier.VERBATIM, Tier.GIST, Tier.TRACE):
+        assert usage.events[tier.name.lower()] == sum(r.tier == tier for r in records)
+    found = memory.verify()
+    assert found.ok, found.problems
+    return {record.seq: record.tier for record in records}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_kept_and_evicted_are_all(policy: str) -> None:
+    past = large_events(170)
+    past[3:30:9] = [Event(f"pinned {i} " * 40, pinned=True, at=T0 + i) for i in range(3)]
+    with opened(TINY, retention=policy) as memory:
+        demoted = evicted = 0
+        tiers: dict[int, Tier] = {}
+        for start in range(0, len(past), 34):
+            done = memory.observe_many(past[start : start + 34])
+            demoted, evicted = demoted + done.demoted, evicted + done.evicted
+            then, tiers = tiers, _check(memory, past[: start + 34])
+            for seq in tiers.keys() & then.keys():
+                assert tiers[seq] >= then[seq], "an event went up a tier"
+            assert not {s for s in tiers if s <= start} - then.keys(), "an event came back"
+        assert evicted == memory.usage().events["evicted"]
+        assert evicted + demoted > 0
+        assert all(tiers[seq] == Tier.VERBATIM for seq in (4, 13, 22))
+        assert tiers[len(past)] == Tier.VERBATIM
+
+
+@settings(max_examples=12)
+@given(
+    st.sampled_from(POLICIES),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 40)), min_size=8, max_size=30),
+    st.randoms(use_true_random=False),
+)
+def test_any_mixture_of_sizes_is_kept_or_counted(
+    policy: str, shapes: list[tuple[int, int]], rng: random.Random
+) -> None:
+    past: list[Event] = []
+    for kind, n in shapes:
+        if kind == 0:
+            past.append(Event(rng.randbytes(n * 1500), scope="a"))
+        elif kind == 1:
+            past += [Event(f"small {i} {rng.random()}", speaker="Ana") for i in range(n)]
+        else:
+            past.append(Event(prose(rng, n * 60), scope="b", pinned=kind == 3 and n < 4))
+    past += large_events(60, seed=rng.randrange(1000))
+    with opened(TINY, retention=policy) as memory:
+        memory.observe_many(past)
+        _check(memory, past)
+
+
+def test_single_writes_report_what_they_cost_others() -> None:
+    past = large_events(140)
+    with opened(TINY, retention="oldest") as memory:
+        lost = sum(memory.observe(event).evicted for event in past)
+        assert lost == memory.usage().events["evicted"] > 0
+        kept = [record.seq for record in memory.log()]
+        assert kept == list(range(len(past) - len(kept) + 1, len(past) + 1))
+        _check(memory, past)
+
+
+def test_losses_are_told_in_the_terms_of_the_log() -> None:
+    with opened(TINY, retention="ladder") as memory:
+        done = memory.observe_many(large_events(150))
+        usage = memory.usage().events
+        assert done.evicted == usage["evicted"]
+        assert done.demoted >= usage["gist"] + usage["trace"]
+
+
+@pytest.mark.parametrize("policy", ["ladder", "oldest"])
+def test_two_memories_with_one_past_are_one(policy: str) -> None:
+    past = large_events(150)
+    with opened(TINY, retention=policy) as one, opened(TINY, retention=policy) as two:
+        for memory in (one, two):
+            for event in past:
+                memory.observe(event)
+        assert list(one.log()) == list(two.log())
+        assert one.rank("kelp harbour") == two.rank("kelp harbour")
+
+
+def test_resizing_down_keeps_the_same_promises() -> None:
+    past = large_events(200)
+    with opened("2 MiB") as memory:
+        memory.observe_many(past)
+        memory.resize(TINY)
+        _check(memory, past)
+        memory.observe_many(past[:20])
+        _check(memory, past + past[:20])
