@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 from collections.abc import Sequence
@@ -257,9 +258,10 @@ def test_a_memory_full_of_pinned_events_does_without_vectors() -> None:
     embedder = Moody(64)
     rng = random.Random(2)
     with opened("640 KiB", embedder=embedder) as memory:
-        with pytest.raises(BudgetError):
-            while True:
+        with contextlib.suppress(BudgetError):
+            while len(memory) < 1000:
                 memory.observe(rng.randbytes(4000).hex(), pinned=True)
+        assert len(memory) < 1000, "it never filled up"
         embedder.failing = False
         backlog = memory._backlog
         assert backlog is not None

@@ -14,7 +14,8 @@ from holdfast.lower import index_terms, row_terms, text_of, to_tier
 
 sentences = st.sampled_from([
     "The contract with Müller ends on 3 May 2024.", "It rained.", "Ana owes Bo 42 euros!",
-    "東京駅で会いましょう。", "พบกันที่สถานี", "🐙 loves 🦀.", "Где ключ?", "\ud800 broken", "ok", "\n\n",
+    "東京駅で会いましょう。", "พบกันที่สถานี", "🐙 loves 🦀.", "Где ключ?",
+    "\ud800 broken", "ok", "\n\n",
 ])  # fmt: skip
 texts = st.lists(sentences | st.text(max_size=30), min_size=1, max_size=40).map(" ".join)
 

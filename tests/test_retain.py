@@ -7,7 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import TINY, T0, large_events, opened, prose
+from worlds import T0, TINY, large_events, opened, prose
 
 from holdfast import Event, Memory, Tier
 from holdfast.codec import content_bytes, digest
@@ -66,15 +66,16 @@ def test_kept_and_evicted_are_all(policy: str) -> None:
         assert tiers[len(past)] == Tier.VERBATIM
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     st.sampled_from(POLICIES),
     st.lists(st.tuples(st.integers(0, 3), st.integers(1, 40)), min_size=8, max_size=30),
-    st.randoms(use_true_random=False),
+    st.integers(0, 999),
 )
 def test_any_mixture_of_sizes_is_kept_or_counted(
-    policy: str, shapes: list[tuple[int, int]], rng: random.Random
+    policy: str, shapes: list[tuple[int, int]], seed: int
 ) -> None:
+    rng = random.Random(seed)
     past: list[Event] = []
     for kind, n in shapes:
         if kind == 0:
@@ -83,7 +84,7 @@ def test_any_mixture_of_sizes_is_kept_or_counted(
             past += [Event(f"small {i} {rng.random()}", speaker="Ana") for i in range(n)]
         else:
             past.append(Event(prose(rng, n * 60), scope="b", pinned=kind == 3 and n < 4))
-    past += large_events(60, seed=rng.randrange(1000))
+    past += large_events(60, seed=seed)
     with opened(TINY, retention=policy) as memory:
         memory.observe_many(past)
         _check(memory, past)
@@ -95,7 +96,8 @@ def test_single_writes_report_what_they_cost_others() -> None:
         lost = sum(memory.observe(event).evicted for event in past)
         assert lost == memory.usage().events["evicted"] > 0
         kept = [record.seq for record in memory.log()]
-        assert kept == list(range(len(past) - len(kept) + 1, len(past) + 1))
+        assert kept[-20:] == list(range(len(past) - 19, len(past) + 1))
+        assert sum(seq <= len(past) // 3 for seq in kept) < len(kept) / 4
         _check(memory, past)
 
 

@@ -129,7 +129,7 @@ def test_what_goes_in_is_what_is_kept(
 
 def test_the_limit_is_exact() -> None:
     assert admit(Event("é" * 5), 10) == ("é" * 5).encode()
-    with pytest.raises(EventTooLargeError, match="an event of 11 bytes is over .* limit of 10"):
+    with pytest.raises(EventTooLargeError, match=r"11 bytes is over .* limit of 10"):
         admit(Event("é" * 5 + "x"), 10)
 
 

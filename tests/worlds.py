@@ -13,10 +13,11 @@ from holdfast import Event, Memory
 
 T0 = 1_700_000_000.0
 TINY = "640 KiB"
-_WORDS = (
-    "kelp rock tide current frond harbour lantern ledger copper violin orchard saddle glacier "
-    "pepper anchor meadow thunder biscuit canvas ribbon walnut marble compass kettle"
-).split()
+WORDS = (
+    "kelp", "rock", "tide", "harbour", "frond", "lantern", "ledger", "copper", "violin", "orchard",
+    "saddle", "glacier", "pepper", "anchor", "meadow", "thunder", "biscuit", "canvas", "ribbon",
+    "walnut", "marble", "compass", "kettle", "current",
+)  # fmt: skip
 
 
 def ticking(start: float = T0, step: float = 1.0) -> Callable[[], float]:
@@ -44,7 +45,7 @@ def opened(budget: int | str = "2 MiB", **options: Any) -> Iterator[Memory]:
 
 def prose(rng: random.Random, n_words: int) -> str:
     """Sentences that no compressor makes small: words with numbers between them."""
-    words = [f"{rng.choice(_WORDS)} {rng.randrange(10**6)}" for _ in range(n_words // 2)]
+    words = [f"{rng.choice(WORDS)} {rng.randrange(10**6)}" for _ in range(n_words // 2)]
     return ". ".join(" ".join(words[i : i + 6]).capitalize() for i in range(0, len(words), 6))
 
 

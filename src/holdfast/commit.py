@@ -381,17 +381,6 @@ class Committer:
             outcomes.append(row)
         return outcomes, keyed
 
-    def _repivot(self, tx: Transaction, changes: Changes) -> None:
-        """Follow the average length of what is kept, in steps, and remember the step.
-
-        Scores depend on it, so it is part of the store: reopening must not change a ranking.
-        """
-        postings = self._mirror.postings
-        mean = max(1.0, postings.mean_length)
-        if not 0.8 < mean / postings.pivot < 1.25:
-            changes.pivot = round(mean, 2)
-            tx.set_meta("pivot", str(changes.pivot))
-
     def _train(self, tx: Transaction, changes: Changes) -> None:
         """Once there is enough to learn from, keep a dictionary if it pays for itself."""
         mirror = self._mirror
@@ -440,7 +429,6 @@ class Committer:
             for rows in blocks:
                 put_block(tx, self._mirror, changes, Block.of(rows))
             tx.set_meta("next_seq", str(new[-1].seq + 1))
-            self._repivot(tx, changes)
         for row in left:
             if row.seq >= new[0].seq:
                 tx.put_tail(row.seq, encode_tail(row))

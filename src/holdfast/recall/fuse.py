@@ -49,7 +49,7 @@ class Weights:
     episode: float = 0.57
     coverage: float = 1.84
     neighbourhood: float = 3.53
-    half_length: float = 25.0
+    half_length: float = 15.0
     speaker: float = 2.08
     when: float = 1.56
     moment: float = 1.0
