@@ -63,10 +63,10 @@ def limits() -> str:
         ("content of an event", f"1 byte to {largest}, and at most about a quarter of the budget"),
         (
             "speaker, role, channel, scope, key",
-            f"{format_bytes(write._LABEL_BYTES)} each, as UTF-8",
+            f"{format_bytes(write.LABEL_BYTES)} each, as UTF-8",
         ),
-        ("metadata", f"{format_bytes(write._METADATA_BYTES)} as JSON"),
-        ("parents", f"{write._PARENTS:,} sequence numbers"),
+        ("metadata", f"{format_bytes(write.METADATA_BYTES)} as JSON"),
+        ("parents", f"{write.PARENTS:,} sequence numbers"),
         ("budget", f"at least {smallest}"),
         ("time of an event", "before the year 10000"),
     )

@@ -15,7 +15,6 @@ stored content. Leaves also subclass the built-in a caller would expect::
     └── StoreError (OSError)
         ├── StorageFullError                no space left on the disk
         ├── StoreBusyError                  another process holds the writer's lock for too long
-        ├── SnapshotExpiredError            a view was used after what it looks at had changed
         ├── CorruptStoreError               stored bytes fail their checksum
         ├── UnsafeFilesystemError           the file system cannot keep the durability promise
         └── ClosedError                     the memory was closed
@@ -68,10 +67,6 @@ class StorageFullError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another process holds the writer's lock for longer than the caller would wait."""
-
-
-class SnapshotExpiredError(StoreError):
-    """A view of the memory was used after what it looks at had changed."""
 
 
 class CorruptStoreError(StoreError):

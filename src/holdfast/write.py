@@ -23,9 +23,9 @@ from holdfast.records import KINDS, BulkReceipt, Event, Receipt
 
 Counter = Callable[[str], int]
 
-_LABEL_BYTES = 1024  # speaker, role, channel, scope and key, each
-_METADATA_BYTES = 65_536
-_PARENTS = 1024
+LABEL_BYTES = 1024  # speaker, role, channel, scope and key, each
+METADATA_BYTES = 65_536
+PARENTS = 1024
 _LATEST = 253_402_300_800.0  # the year 10000
 
 
@@ -97,9 +97,9 @@ def admit(event: Event, largest: int) -> bytes:
     if event.metadata:
         _check_metadata(event.metadata)
     if event.parents and (
-        len(event.parents) > _PARENTS or not all(isinstance(p, int) for p in event.parents)
+        len(event.parents) > PARENTS or not all(isinstance(p, int) for p in event.parents)
     ):
-        raise InvalidEventError(f"parents must be at most {_PARENTS} sequence numbers")
+        raise InvalidEventError(f"parents must be at most {PARENTS} sequence numbers")
     return content
 
 
@@ -140,9 +140,9 @@ def _batches(
 def _check_label(name: str, value: Any) -> None:
     if not isinstance(value, str):
         raise InvalidEventError(f"{name} must be text, not {type(value).__name__}")
-    if len(value) > _LABEL_BYTES // 4 and len(content_bytes(value)) > _LABEL_BYTES:
+    if len(value) > LABEL_BYTES // 4 and len(content_bytes(value)) > LABEL_BYTES:
         raise InvalidEventError(
-            f"{name} of {len(content_bytes(value))} bytes is over the limit of {_LABEL_BYTES}"
+            f"{name} of {len(content_bytes(value))} bytes is over the limit of {LABEL_BYTES}"
         )
 
 
@@ -160,9 +160,9 @@ def _check_metadata(metadata: Any) -> None:
         size = len(json.dumps(dict(metadata)))
     except (TypeError, ValueError) as error:
         raise InvalidEventError(f"metadata must be what JSON can hold: {error}") from None
-    if size > _METADATA_BYTES:
+    if size > METADATA_BYTES:
         raise InvalidEventError(
-            f"metadata of {size} bytes is over the limit of {_METADATA_BYTES}; "
+            f"metadata of {size} bytes is over the limit of {METADATA_BYTES}; "
             "put large things into the content"
         )
 
