@@ -153,7 +153,6 @@ def test_a_content_over_the_limit_is_named_by_its_line() -> None:
         list(parse(['{"content": "0123456789"}', '{"content": "0123456789a"}'], largest=10))
 
 
-@pytest.mark.xfail(reason="Memory.import_ does not tell parse its limit", strict=False)
 def test_a_content_over_this_memorys_limit_stores_nothing() -> None:
     good = [json.dumps({"content": f"event {i} " * 2000}) for i in range(12)]
     with opened("1 MiB") as memory:

@@ -78,7 +78,6 @@ def test_scopes_nest_by_path_and_not_by_prefix() -> None:
         assert seen("nowhere") == set()
 
 
-@pytest.mark.xfail(reason="Event(scope='/a/') is stored as written", strict=False)
 def test_an_events_own_scope_is_normalised_too() -> None:
     with opened() as memory:
         memory.observe(Event("umbrella", scope="/a/"))
@@ -120,7 +119,6 @@ def test_episodes_are_runs_in_one_scope() -> None:
             assert episode.started_at <= record.event.at <= episode.ended_at
 
 
-@pytest.mark.xfail(reason="episodes() yields while it holds the mirror's lock", strict=False)
 def test_a_half_read_list_of_episodes_stops_no_writer() -> None:
     with opened() as memory:
         memory.observe("x", scope="a")
@@ -206,7 +204,6 @@ def test_a_closed_memory_refuses_every_verb(tmp_path: Path, verb: str, embedder:
         CLOSED[verb](memory)
 
 
-@pytest.mark.xfail(reason="the store's own closed error comes through", strict=False)
 def test_a_closed_memory_refuses_to_be_resized() -> None:
     with opened() as memory:
         memory.close()

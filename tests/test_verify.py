@@ -102,6 +102,20 @@ def test_a_block_with_a_wrong_end_is_found(memory: Memory) -> None:
     assert f"block {first} says it ends at" in _problems(memory)
 
 
+def test_blocks_that_overlap_are_found(memory: Memory) -> None:
+    """Each is sound by itself, but what lies in both reaches is read from one only."""
+    firsts = memory._mirror.firsts
+    outer, inner = firsts[1], firsts[2]
+    joined = memory._mirror.read_block(outer), memory._mirror.read_block(firsts[3])
+    assert joined[0] is not None
+    assert joined[1] is not None
+    block = joined[0].join(joined[1])
+    with memory._store.transaction() as tx:
+        tx.put_block(outer, block.last, memory._mirror.codec.encode(block))
+        tx.delete_block(firsts[3])
+    assert f"block {inner} begins before the one before it ends" in _problems(memory)
+
+
 def _planted(memory: Memory, change: Callable[[Row], Row], **event: object) -> str:
     """What verify says of a row that was changed where it lies, in the tail."""
     receipt = memory.observe("short", **event)  # type: ignore[arg-type]

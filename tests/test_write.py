@@ -76,7 +76,6 @@ ODD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.xfail(reason="admit lets TypeError and ValueError through", strict=False)
 @pytest.mark.parametrize("fields", ODD, ids=[str(list(f)) for f in ODD])
 def test_wrong_types_are_refused_as_invalid(memory: Memory, fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidEventError):
@@ -148,9 +147,8 @@ def test_bulk_is_the_same_as_one_by_one() -> None:
         assert [(r.seq, r.event.content, r.episode) for r in one.log()] == [
             (r.seq, r.event.content, r.episode) for r in bulk.log()
         ]
-        # The average length that BM25 is about is followed in steps, taken at other moments here.
-        ranked = [(h.seq, pytest.approx(h.score, rel=0.05)) for h in one.rank("small 7", limit=3)]
-        assert [(h.seq, h.score) for h in bulk.rank("small 7", limit=3)] == ranked
+        ranked = [(h.seq, pytest.approx(h.score)) for h in one.rank("kelp harbour small 7")]
+        assert [(h.seq, h.score) for h in bulk.rank("kelp harbour small 7")] == ranked
     assert [receipt.seq for receipt in receipts] == list(range(1, len(past) + 1))
     assert (done.events, done.duplicates, done.first, done.last) == (len(past), 0, 1, len(past))
 

@@ -248,6 +248,8 @@ class Committer:
             If what is pinned does not fit; then nothing has changed.
         """
         with self.writing:
+            if self._closed:
+                raise ClosedError("the memory was closed; open it again")
             self._refuse_if_pinned(budget)
             while self._store.excess(budget) > 0:
                 changes = Changes()

@@ -307,7 +307,8 @@ class Memory:
         """The runs of events in one scope, in order of their first event."""
         self._refresh()
         with self._mirror.lock:
-            yield from self._mirror.columns.episodes()
+            found = list(self._mirror.columns.episodes())
+        yield from found
 
     def __len__(self) -> int:
         """Events still held, at whatever tier."""
@@ -371,7 +372,7 @@ class Memory:
 
         Raises `InvalidEventError` for a line that is not an event.
         """
-        events = list(exchange.parse(lines))
+        events = list(exchange.parse(lines, self._store.largest_event()))
         return self.observe_many(events, progress).events
 
     def settle(self, timeout_s: float = 60.0) -> bool:

@@ -172,7 +172,8 @@ class Mirror:
             return
         pairs = iter(codes)
         while page := list(islice(pairs, 4096)):
-            held = [(self.columns.find(seq), code) for seq, code in page]
+            size = self.vectors.dimensions + 4  # others are left from another embedder
+            held = [(self.columns.find(seq), code) for seq, code in page if len(code) == size]
             known = [(row, code) for row, code in held if row is not None]
             rows = [row for row, _ in known]
             if rows:

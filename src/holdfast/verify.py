@@ -45,6 +45,7 @@ def verify(mirror: Mirror, store: Store) -> list[str]:
 
 def _runs(mirror: Mirror, store: Store, problems: list[str]) -> Iterator[Sequence[Row]]:
     """The log a block at a time, read from the store; what cannot be read is a problem."""
+    last = 0
     for info in store.blocks():
         try:
             rows = mirror.codec.decode(store.block(info.first) or b"").rows()
@@ -53,6 +54,9 @@ def _runs(mirror: Mirror, store: Store, problems: list[str]) -> Iterator[Sequenc
             continue
         if (rows[0].seq, rows[-1].seq) != (info.first, info.last):
             problems.append(f"block {info.first} says it ends at {info.last} but does not")
+        if rows[0].seq <= last:
+            problems.append(f"block {info.first} begins before the one before it ends, at {last}")
+        last = max(last, rows[-1].seq)
         yield rows
     if mirror.tail:
         yield mirror.tail

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from holdfast.codec import content_bytes
@@ -86,7 +87,9 @@ def admit(event: Event, largest: int) -> bytes:
         )
     if event.kind not in KINDS:
         raise InvalidEventError(f"kind {event.kind!r} is unknown; it is one of {', '.join(KINDS)}")
-    if event.at is not None and not (math.isfinite(event.at) and abs(event.at) < _LATEST):
+    if event.at is not None and not (
+        isinstance(event.at, (int, float)) and math.isfinite(event.at) and abs(event.at) < _LATEST
+    ):
         raise InvalidEventError(f"at={event.at!r} is no time; give POSIX seconds (UTC)")
     for name, value in (
         ("speaker", event.speaker), ("role", event.role), ("channel", event.channel),
@@ -96,15 +99,15 @@ def admit(event: Event, largest: int) -> bytes:
             _check_label(name, value)
     if event.metadata:
         _check_metadata(event.metadata)
-    if event.parents and (
-        len(event.parents) > PARENTS or not all(isinstance(p, int) for p in event.parents)
-    ):
+    if event.parents != () and not _are_parents(event.parents):
         raise InvalidEventError(f"parents must be at most {PARENTS} sequence numbers")
     return content
 
 
 def derive(event: Event, content: bytes, count: Counter) -> Append:
     """Everything about an event that can be told without a model and without the others."""
+    if event.scope.startswith("/") or event.scope.endswith("/"):
+        event = replace(event, scope=event.scope.strip("/"))
     text = event.text
     chunks = text.split()  # once, for all who look at words
     terms = speaker_terms(event.speaker) + chunk_terms(chunks)
@@ -137,6 +140,14 @@ def _batches(
         yield batch
 
 
+def _are_parents(parents: Any) -> bool:
+    return (
+        isinstance(parents, (tuple, list))
+        and len(parents) <= PARENTS
+        and all(isinstance(one, int) and 0 <= one < 1 << 63 for one in parents)
+    )
+
+
 def _check_label(name: str, value: Any) -> None:
     if not isinstance(value, str):
         raise InvalidEventError(f"{name} must be text, not {type(value).__name__}")
@@ -157,7 +168,7 @@ def _label_bytes(event: Event) -> int:
 
 def _check_metadata(metadata: Any) -> None:
     try:
-        size = len(json.dumps(dict(metadata)))
+        size = len(json.dumps(dict(metadata), sort_keys=True))
     except (TypeError, ValueError) as error:
         raise InvalidEventError(f"metadata must be what JSON can hold: {error}") from None
     if size > METADATA_BYTES:

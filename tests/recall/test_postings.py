@@ -338,3 +338,19 @@ def test_a_match_does_not_answer_for_another_state() -> None:
     index.add(1, [1], 1)
     with pytest.raises(AssertionError, match="changed since"):
         found.bits(np.array([0]))
+
+
+def test_many_parts_may_become_sparse_in_one_removal() -> None:
+    rng = np.random.default_rng(3)
+    index = Postings()
+    for row in range(30_000):
+        index.add(row, [row % 997, 5000 + row % 13], 2)
+    held = set(range(30_000))
+    for _ in range(12):
+        gone = rng.choice(sorted(held), len(held) // 4, replace=False).tolist()
+        index.remove(gone)
+        held -= set(gone)
+        assert index.n_docs == len(held)
+    for term in (3, 500, 5000, 5012):
+        expected = [r for r in held if term in (r % 997, 5000 + r % 13)]
+        assert sorted(index.match([term], limit=30_000).rows.tolist()) == sorted(expected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,15 @@ _FIELDS = np.dtype(
         ("flags", np.uint8),
     ]
 )
+
+
+class EpisodeStats(NamedTuple):
+    """What scoring an episode needs to know of all of them."""
+
+    total: int
+    events: int
+    terms: float
+    sizes: npt.NDArray[np.float64]  # (n, 2): events and terms of the episodes asked for
 
 
 class Columns:
@@ -309,6 +318,21 @@ class Columns:
     def episode_sizes(self, episodes: Rows) -> npt.NDArray[np.float64]:
         """Events and index terms of each episode, (n, 2)."""
         return np.array([self._episodes[e] for e in episodes.tolist()], np.float64).reshape(-1, 2)
+
+    def visible_episodes(self, visible: Bools, episodes: Rows) -> EpisodeStats:
+        """As if only the visible rows were held; O(rows)."""
+        held = self.episode[visible]
+        start = int(held.min(initial=0))
+        events = np.bincount(held - start)
+        terms = np.bincount(held - start, weights=self.length[visible])
+        sizes = np.column_stack([events, terms]).astype(np.float64)[episodes - start]
+        return EpisodeStats(int((events > 0).sum()), len(held), float(terms.sum()), sizes)
+
+    def all_episodes(self, episodes: Rows) -> EpisodeStats:
+        """Of everything that is held, without looking at every row."""
+        return EpisodeStats(
+            len(self._episodes), len(self), self.total_length, self.episode_sizes(episodes)
+        )
 
     @property
     def pinned(self) -> Bools:

@@ -78,7 +78,7 @@ def score(
     gate = 1.0 / (1.0 + columns.length[rows] / weights.half_length)
     parts: dict[str, Floats] = {
         "bm25": weights.bm25 * _z(match.score_of(rows), match.mean, match.std),
-        "episode": weights.episode * _episodes(mirror, match, rows, bits),
+        "episode": weights.episode * _episodes(mirror, match, rows, bits, visible),
         "coverage": weights.coverage * _mass(bits, match.idf),
         "neighbourhood": weights.neighbourhood * gate * _mass(around, match.idf),
     }
@@ -151,7 +151,13 @@ def _own_and_around(
     return bits[0], np.bitwise_or.reduce(bits, axis=0)
 
 
-def _episodes(mirror: Mirror, match: Match, rows: Rows, bits: npt.NDArray[np.uint64]) -> Floats:
+def _episodes(
+    mirror: Mirror,
+    match: Match,
+    rows: Rows,
+    bits: npt.NDArray[np.uint64],
+    visible: Bools | None,
+) -> Floats:
     """z-score of each candidate's episode: BM25 where a term's frequency counts events."""
     columns = mirror.columns
     held = columns.episode[rows]
@@ -159,19 +165,23 @@ def _episodes(mirror: Mirror, match: Match, rows: Rows, bits: npt.NDArray[np.uin
     starts = np.flatnonzero(np.diff(held[order], prepend=-1))
     episodes = held[order[starts]]
     inverse = np.searchsorted(episodes, held)
-    n_all = columns.episode_count
+    filtered = visible is not None and int(np.count_nonzero(visible)) < len(columns)
+    stats = (
+        columns.visible_episodes(visible, episodes)
+        if filtered and visible is not None
+        else columns.all_episodes(episodes)
+    )
     frequency = np.add.reduceat(_spread(bits, len(match.idf))[order], starts, axis=0)
-    sizes = columns.episode_sizes(episodes)  # (episodes, 2): events, terms
-    mean_terms = max(1.0, columns.total_length / max(1, n_all))
     df = (frequency > 0).sum(axis=0)
-    idf = np.log1p((n_all - df + 0.5) / (df + 0.5))
-    norm = _EPISODE_K1 * (1 - _EPISODE_B + _EPISODE_B * sizes[:, 1] / mean_terms)
+    idf = np.log1p((stats.total - df + 0.5) / (df + 0.5))
+    mean_terms = max(1.0, stats.terms / max(1, stats.total))
+    events, terms = stats.sizes.T
+    norm = _EPISODE_K1 * (1 - _EPISODE_B + _EPISODE_B * terms / mean_terms)
     scores = (frequency * (_EPISODE_K1 + 1) / (frequency + norm[:, None])) @ idf
-    n = max(1, len(columns))
-    mean = float(scores @ sizes[:, 0]) / n
-    variance = float(scores**2 @ sizes[:, 0]) / n - mean**2
-    z = (scores - mean) / np.sqrt(variance) if variance > 0 else np.zeros(len(scores))
-    return z[inverse]
+    mean = float(scores @ events) / max(1, stats.events)
+    variance = float(scores**2 @ events) / max(1, stats.events) - mean**2
+    z = (scores - mean) / np.sqrt(variance) if variance > 1e-12 else np.zeros(len(scores))
+    return np.asarray(z[inverse])
 
 
 def _in_moments(at: Floats, query: Query) -> Floats:

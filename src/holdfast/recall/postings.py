@@ -174,8 +174,7 @@ class Postings:
             self._n_docs -= 1
             self._total_length -= int(part.lengths[doc])
             touched.add(handle)
-        for handle in touched:
-            self._rebuild_if_sparse(handle)
+        self._rebuild_sparse(touched)
 
     def rekey(self, new_row: Ints) -> None:
         """Rename every row: ``new_row[old]`` is its new number, or -1 if it is gone."""
@@ -197,8 +196,7 @@ class Postings:
             self._n_docs += part.live
             self._total_length += int(part.lengths[alive].sum())
             self._place(handle, part)
-        for handle in list(self._parts):
-            self._rebuild_if_sparse(handle)
+        self._rebuild_sparse(list(self._parts))
 
     def repivot(self, pivot: float) -> None:
         """Let another length count as average; every impact is computed anew."""
@@ -334,15 +332,16 @@ class Postings:
         alive = np.flatnonzero(part.rows >= 0)
         self._places[part.rows[alive]] = alive | handle << 16
 
-    def _rebuild_if_sparse(self, handle: int) -> None:
-        part = self._part(handle)
-        if part.dead * _DEAD_SHARE <= len(part):
-            return
-        if isinstance(part, Tail):
-            if not part.live:
+    def _rebuild_sparse(self, handles: Iterable[int]) -> None:
+        """Rebuild those of some parts that have become too dead; merge only once all are."""
+        for handle in handles:
+            part = self._part(handle)
+            if part.dead * _DEAD_SHARE <= len(part):
+                continue
+            if isinstance(part, Part):
+                self._merge([handle])
+            elif not part.live:
                 part.clear()
-            return
-        self._merge([handle])
         self._tidy()
 
     def _tidy(self) -> None:
