@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import T0, large_events, ticking
 
 from holdfast import AsyncMemory, Event, Memory
 from holdfast.errors import ClosedError, NotFoundError
+
+from worlds import T0, large_events, ticking
 
 
 def run(path: Coroutine[Any, Any, Any]) -> Any:

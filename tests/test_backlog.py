@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import T0, large_events, opened
 
 from holdfast import Event, Memory, Tier
 from holdfast.errors import ModelError
 from holdfast.models.base import Vectors
 from holdfast.models.scripted import ScriptedEmbedder
+
+from worlds import T0, large_events, opened
 
 WAIT_S = 20.0
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import T0, large_events, opened
 
 from holdfast import Event, Memory, Record, Tier
 from holdfast.errors import InvalidEventError
 from holdfast.exchange import from_json, parse
 from holdfast.records import KINDS
+
+from worlds import T0, large_events, opened
 
 # `st.text` has no lone surrogates; models and broken clients do.
 anything = st.text(max_size=20) | st.sampled_from(["\ud800", "a\udfffb", "\u2028\n", '"\\', "\0"])
@@ -70,7 +71,7 @@ def test_keys_travel_and_make_a_second_import_harmless() -> None:
 
 def test_what_was_lowered_comes_back_as_what_is_left() -> None:
     with opened("640 KiB") as one, opened("8 MiB") as two:
-        one.observe_many(large_events(160))
+        one.observe_many(large_events(110))
         records = list(one.log())
         assert {record.tier for record in records} >= {Tier.VERBATIM, Tier.GIST}
         lines = _exported(one).splitlines()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import T0
 
 from holdfast import Event, Tier
 from holdfast.codec import Row, content_bytes, digest, to_record, to_row
 from holdfast.derive.tokens import count_tokens
 from holdfast.lower import index_terms, row_terms, text_of, to_tier
+
+from worlds import T0
 
 sentences = st.sampled_from([
     "The contract with Müller ends on 3 May 2024.", "It rained.", "Ana owes Bo 42 euros!",

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from worlds import T0, TINY, large_events, opened, prose, ticking
 
 from holdfast import Event, Memory, Tier
 from holdfast.codec import encode_tail
 from holdfast.errors import CorruptStoreError
 from holdfast.mirror import Mirror
 from holdfast.models.scripted import ScriptedEmbedder
+
+from worlds import T0, TINY, large_events, opened, prose, ticking
 
 
 def _facts(mirror: Mirror) -> dict[str, Any]:
@@ -71,7 +72,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=5, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=4, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(steps, st.sampled_from(["ladder", "oldest"]), st.integers(0, 99))
 def test_a_mirror_kept_up_equals_one_rebuilt(
     steps: list[tuple[str, int]], policy: str, seed: int

@@ -7,10 +7,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import T0, WORDS, large_events, opened
 
 from holdfast import Context, Event, Memory, Tier
 from holdfast.derive.tokens import count_tokens
+
+from worlds import T0, WORDS, large_events, opened
 
 SCOPES = ["", "user/ana", "user/ana/1", "user/anabel", "user/bo"]
 words = st.sampled_from(
@@ -291,7 +292,7 @@ def test_reading_never_writes() -> None:
 
 def test_gists_and_traces_are_found_by_what_is_left_of_them() -> None:
     with opened("640 KiB") as memory:
-        memory.observe_many(large_events(160))
+        memory.observe_many(large_events(110))
         lowered = [r for r in memory.log() if r.tier in (Tier.GIST, Tier.TRACE) and r.text]
         assert lowered
         for record in lowered[:: max(1, len(lowered) // 10)]:

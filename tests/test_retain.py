@@ -7,11 +7,12 @@ import random
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
-from worlds import T0, TINY, large_events, opened, prose
 
 from holdfast import Event, Memory, Tier
 from holdfast.codec import content_bytes, digest
 from holdfast.registry import RETENTION
+
+from worlds import T0, TINY, large_events, opened, prose
 
 POLICIES = sorted(RETENTION)
 
@@ -48,15 +49,15 @@ def _check(memory: Memory, past: list[Event]) -> dict[int, Tier]:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_kept_and_evicted_are_all(policy: str) -> None:
-    past = large_events(170)
+    past = large_events(120)
     past[3:30:9] = [Event(f"pinned {i} " * 40, pinned=True, at=T0 + i) for i in range(3)]
     with opened(TINY, retention=policy) as memory:
         demoted = evicted = 0
         tiers: dict[int, Tier] = {}
-        for start in range(0, len(past), 34):
-            done = memory.observe_many(past[start : start + 34])
+        for start in range(0, len(past), 30):
+            done = memory.observe_many(past[start : start + 30])
             demoted, evicted = demoted + done.demoted, evicted + done.evicted
-            then, tiers = tiers, _check(memory, past[: start + 34])
+            then, tiers = tiers, _check(memory, past[: start + 30])
             for seq in tiers.keys() & then.keys():
                 assert tiers[seq] >= then[seq], "an event went up a tier"
             assert not {s for s in tiers if s <= start} - then.keys(), "an event came back"
@@ -97,7 +98,7 @@ def test_any_mixture_of_sizes_is_kept_or_counted(
 
 
 def test_single_writes_report_what_they_cost_others() -> None:
-    past = large_events(140)
+    past = large_events(110)
     with opened(TINY, retention="oldest") as memory:
         lost = sum(memory.observe(event).evicted for event in past)
         assert lost == memory.usage().events["evicted"] > 0
@@ -109,7 +110,7 @@ def test_single_writes_report_what_they_cost_others() -> None:
 
 def test_losses_are_told_in_the_terms_of_the_log() -> None:
     with opened(TINY, retention="ladder") as memory:
-        done = memory.observe_many(large_events(150))
+        done = memory.observe_many(large_events(110))
         usage = memory.usage().events
         assert done.evicted == usage["evicted"]
         assert done.demoted >= usage["gist"] + usage["trace"]
@@ -127,7 +128,7 @@ def test_two_memories_with_one_past_are_one(policy: str) -> None:
 
 
 def test_resizing_down_keeps_the_same_promises() -> None:
-    past = large_events(200)
+    past = large_events(120)
     with opened("2 MiB") as memory:
         memory.observe_many(past)
         memory.resize(TINY)

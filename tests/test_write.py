@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import T0, large_events, opened
 
 from holdfast import Event, Memory
 from holdfast.codec import content_bytes
 from holdfast.errors import EventTooLargeError, InvalidEventError
 from holdfast.records import KINDS
 from holdfast.write import admit, to_events
+
+from worlds import T0, large_events, opened
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_the_largest_of_everything_is_kept_exactly(memory: Memory) -> None:
         "x" * 100_000,
         speaker="s" * 1024, role="é" * 512, channel="c" * 1024, kind="tool_result",
         at=-123.456789, scope="d" * 1024, metadata={"a": "x" * 65_000}, key="🐙" * 256,
-        parents=tuple(range(1024)), pinned=True,
+        parents=tuple(range(1, 1025)), pinned=True,
     )  # fmt: skip
     receipt = memory.observe(event)
     assert memory.get(receipt.seq).event == event
@@ -154,7 +155,7 @@ def test_bulk_is_the_same_as_one_by_one() -> None:
 
 
 def test_bulk_counts_duplicates_and_losses() -> None:
-    past = large_events(150)
+    past = large_events(110)
     with opened("640 KiB") as memory:
         done = memory.observe_many(past)
         usage = memory.usage().events

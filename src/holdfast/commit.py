@@ -250,15 +250,21 @@ class Committer:
         with self.writing:
             if self._closed:
                 raise ClosedError("the memory was closed; open it again")
+            self._store.check_budget(budget)
             self._refuse_if_pinned(budget)
-            while self._store.excess(budget) > 0:
+            while (over := self._store.excess(budget)) > 0:
                 changes = Changes()
                 with self._store.transaction() as tx:
                     self._catch_up()
-                    self._retainer.make_room(
+                    losses = self._retainer.make_room(
                         tx, self._mirror, changes, lambda: self._store.excess(budget)
                     )
                 self._mirror.apply(changes)
+                if not losses:
+                    raise BudgetError(
+                        f"{over} bytes more than a budget of {budget} allows are held by what "
+                        "cannot be lowered; choose a larger budget"
+                    )
             self._store.resize(budget)
             self._retainer.forget_plan()
 

@@ -237,15 +237,15 @@ def _block_of(mirror: Mirror, changes: Changes, first: int) -> Block | None:
 
 def _neighbour(mirror: Mirror, changes: Changes, first: int) -> BlockEntry | None:
     """The block just before `first`, as this transaction sees it."""
+    written = [f for f, block in changes.blocks.items() if block is not None and f < first]
+    newest = max(written, default=0)
     i = bisect_left(mirror.firsts, first) - 1
-    while i >= 0:
-        before = mirror.firsts[i]
-        if before not in changes.blocks:
-            return mirror.blocks[before]
-        if (written := changes.blocks[before]) is not None:
-            return written[0]
+    while i >= 0 and mirror.firsts[i] > newest:
+        if mirror.firsts[i] not in changes.blocks:
+            return mirror.blocks[mirror.firsts[i]]
         i -= 1
-    return None
+    found = changes.blocks.get(newest)
+    return found[0] if found else None
 
 
 def _fits(before: BlockEntry, block: Block) -> bool:

@@ -7,6 +7,7 @@ returned from.
 import sys
 
 from holdfast.memory import Memory
+
 from lab import bulky, event, open_memory
 
 

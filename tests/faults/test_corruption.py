@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("holdfast.memory", exc_type=ImportError)
 
-from lab import event, open_memory, text
-
 from holdfast.errors import BudgetError, NotFoundError, StoreError
 from holdfast.records import Event, Record
+
+from lab import event, open_memory, text
 
 Truth = dict[int, Record]
 

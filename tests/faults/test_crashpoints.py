@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("holdfast.memory", exc_type=ImportError)
 
-from lab import SMALLEST, bulky, event, fill, open_memory, raw, wrong
-
 from holdfast.checks.faults import CrashVFS, Outcome, run_until_killed, traced, tracing_refused
 from holdfast.records import Event, Tier
+
+from lab import SMALLEST, bulky, event, fill, open_memory, raw, wrong
 
 CHILD = Path(__file__).with_name("child.py")
 Make = Callable[[int], Event]

@@ -13,12 +13,12 @@ import pytest
 
 pytest.importorskip("holdfast.memory", exc_type=ImportError)
 
-from lab import SMALLEST, bulky, event, open_memory, text
-
 from holdfast.checks.faults import BudgetVFS, watched
 from holdfast.errors import BudgetError, StoreBusyError
 from holdfast.memory import Memory
 from holdfast.records import Event
+
+from lab import SMALLEST, bulky, event, open_memory, text
 
 MIB = 1024 * 1024
 

@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("holdfast.memory", exc_type=ImportError)
 
-from lab import SMALLEST, bulky, event, fill, open_memory, wrong
-
 from holdfast.checks.faults import FaultyVFS
 from holdfast.checks.faults.inject import Fault
 from holdfast.errors import StorageFullError, StoreError
 from holdfast.memory import Memory
 from holdfast.records import Event
+
+from lab import SMALLEST, bulky, event, fill, open_memory, wrong
 
 FAULTS: list[tuple[Fault, type[StoreError]]] = [
     ("ENOSPC", StorageFullError),

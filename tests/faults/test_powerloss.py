@@ -10,6 +10,10 @@ import pytest
 
 pytest.importorskip("holdfast.memory", exc_type=ImportError)
 
+from holdfast.checks.faults import Op, RecordingVFS, crash_states
+from holdfast.memory import Memory
+from holdfast.records import Event
+
 from lab import (
     SMALLEST,
     History,
@@ -25,10 +29,6 @@ from lab import (
     resizing,
     text,
 )
-
-from holdfast.checks.faults import Op, RecordingVFS, crash_states
-from holdfast.memory import Memory
-from holdfast.records import Event
 
 MIB = 1024 * 1024
 

@@ -13,10 +13,10 @@ import pytest
 
 pytest.importorskip("holdfast.memory", exc_type=ImportError)
 
-from lab import event, open_memory, wrong
-
 from holdfast.errors import IdempotencyError
 from holdfast.records import Event
+
+from lab import event, open_memory, wrong
 
 CHILD = Path(__file__).with_name("child.py")
 BUDGET = 4 * 1024 * 1024

@@ -91,7 +91,7 @@ class Driver:
 
     def resize(self, store: SqliteStore) -> None:
         budget = self.rng.choice((SMALLEST_BUDGET, MIB, 3 * MIB))
-        before = store.budget
+        before = max(one.budget for one in self.stores)  # one may not know it yet
         self.vfs.limit = max(budget, before)  # either may be in force on the way
         store.resize(budget)
         self.vfs.limit = budget

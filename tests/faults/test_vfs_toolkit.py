@@ -13,7 +13,6 @@ from random import Random
 
 import apsw
 import pytest
-from raw import Raw, content, lost
 
 from holdfast.checks.faults import (
     BudgetVFS,
@@ -28,6 +27,8 @@ from holdfast.checks.faults import (
     tracing_refused,
     watched,
 )
+
+from raw import Raw, content, lost
 
 NUMBERS = range(1, 60)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from worlds import T0, opened
 
 from holdfast import Memory
 from holdfast.recall.fuse import Weights
+
+from worlds import T0, opened
 
 DAY = 86_400.0
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from reference_bm25 import ReferenceBM25
 
 from holdfast.recall.postings import Match, Postings
 from holdfast.recall.segments import Segment
+
+from reference_bm25 import ReferenceBM25
 
 TERMS = 12
 Doc = tuple[list[int], int]

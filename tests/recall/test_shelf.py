@@ -8,10 +8,11 @@ from typing import Any
 
 import apsw
 import pytest
-from worlds import large_events, prose, ticking
 
 from holdfast import Event, Memory
 from holdfast.recall.columns import NO_SEGMENT
+
+from worlds import large_events, prose, ticking
 
 
 def _ranked(memory: Memory) -> list[Any]:
@@ -76,7 +77,7 @@ def test_segments_follow_what_is_demoted_and_evicted(tmp_path: Path) -> None:
     rng = random.Random(6)
     made = set()
     with Memory.open(path, "1 MiB", durability="off", clock=ticking()) as memory:
-        for _ in range(20):
+        for _ in range(25):
             memory.observe_many([Event(prose(rng, 60)) for _ in range(100)])
             made |= {id for id, _ in memory._store.segments()}
         memory.observe_many(large_events(30))

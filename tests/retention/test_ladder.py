@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_views import limit_of, shares, take_in_order, views
 
 from holdfast.checks.policy import random_view
 from holdfast.retention.base import View
 from holdfast.retention.ladder import DemotionLadder
+
+from policy_views import limit_of, shares, take_in_order, views
 
 LADDERS = st.builds(
     DemotionLadder,

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import given
-from policy_views import limit_of, shares, take_in_order, views
 
 from holdfast.retention.base import View
 from holdfast.retention.oldest import Oldest
+
+from policy_views import limit_of, shares, take_in_order, views
 
 
 @given(views(), shares())

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_views import limit_of, shares, views
 
 from holdfast.retention.base import View
 from holdfast.retention.oldest import Oldest
 from holdfast.retention.per import PerGroup, fill
+
+from policy_views import limit_of, shares, views
 
 BOUNDS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=8)
 

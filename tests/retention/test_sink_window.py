@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_views import limit_of, shares, views
 
 from holdfast.retention.base import View
 from holdfast.retention.sink_window import SinkWindow
+
+from policy_views import limit_of, shares, views
 
 
 @given(views(), st.integers(0, 6), shares())

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_views import limit_of, shares, views
 
 from holdfast.checks.policy import random_view
 from holdfast.retention.base import View
 from holdfast.retention.uniform import RandomEviction
+
+from policy_views import limit_of, shares, views
 
 
 @given(views(), st.integers(0, 2**64), shares(), shares())

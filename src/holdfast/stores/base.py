@@ -144,6 +144,9 @@ class Store(Protocol):
     def largest_event(self) -> int:
         """Bytes the largest single event may have within the budget."""
 
+    def check_budget(self, budget: int) -> None:
+        """Raise `BudgetError` if a budget is too small for any memory."""
+
     def resize(self, budget: int) -> None:
         """Adopt another budget; `BudgetError` if what is kept now does not fit it."""
 

@@ -88,6 +88,9 @@ class RamStore:
     def slack(self) -> int:
         return 1 << 40
 
+    def check_budget(self, budget: int) -> None:
+        _check(budget)
+
     def resize(self, budget: int) -> None:
         _check(budget)
         if self.excess(budget) > 0:

@@ -178,6 +178,9 @@ class SqliteStore:
     def slack(self) -> int:
         return self._space.slack()
 
+    def check_budget(self, budget: int) -> None:
+        check_smallest(budget)
+
     def resize(self, budget: int) -> None:
         check_smallest(budget)
         with _translated(self.path), self._writing():
