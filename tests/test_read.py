@@ -193,7 +193,6 @@ def test_queries_in_any_script_find_their_events() -> None:
             assert memory.recall(query, tokens=300).ranked[0].text == text, query
 
 
-@pytest.mark.xfail(reason="emoji are no index terms (derive.terms)", strict=False)
 def test_an_emoji_finds_its_event() -> None:
     with opened() as memory:
         seq = memory.observe("the octopus 🐙 escaped").seq

@@ -41,6 +41,7 @@ _CLITIC = re.compile(r"['’](?:s|m|re|ve|ll|d)$", re.IGNORECASE)
 _ACRONYM = re.compile(r"(?:[a-z]\.)+[a-z]", re.IGNORECASE)
 _PARTS = re.compile(r"[_.'’@:/+#-]+")
 _PATH = re.compile(r"[/:]+")
+_PICTOGRAPH = re.compile("[\u2600-\u27bf\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff]")
 _FIGURES = re.compile(r"[0-9.:/-]+")
 _LETTER = rf"(?:[^\W\d_]|[{_MARKS}])"
 _HYPHENATED = re.compile(rf"{_LETTER}+(?:-{_LETTER}+)*")
@@ -113,6 +114,7 @@ def _compound_words(chunk: str, stops: frozenset[str]) -> Iterator[str]:
     """The normalised words of a text that is more than one word, or none of ASCII letters."""
     if not chunk.isascii():
         chunk = unicodedata.normalize("NFKC", chunk).translate(_INVISIBLE)
+        yield from _PICTOGRAPH.findall(chunk)
     for token in _TOKEN.findall(chunk):
         yield from _token_words(token, stops)
 
