@@ -29,7 +29,8 @@ from holdfast.recall.vectors import Vectors
 from holdfast.records import Tier
 from holdfast.stores.base import Store
 
-_CACHED_BLOCKS = 192
+_LEAST_CACHED, _MOST_CACHED = 64, 4096  # decoded blocks, some 20 KiB each
+_BUDGET_PER_CACHED = 256 * 1024  # bytes of budget for which one more is kept
 _GIVE_BACK_EVERY = 20_000  # evicted events
 _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
@@ -118,6 +119,8 @@ class Mirror:
             self.tail_bytes = 0
             self._cache: OrderedDict[int, Block] = OrderedDict()
             self.generation = 0
+            room = self._store.budget // _BUDGET_PER_CACHED
+            self._cached = min(max(room, _LEAST_CACHED), _MOST_CACHED)
             self._evicted = 0  # since memory was last handed back
             self._raw = self._packed = self._blocked = 0
             self.codec = BlockCodec(self._store.dictionaries())
@@ -312,7 +315,7 @@ class Mirror:
         with self.lock:
             if generation == self.generation:
                 self._cache[first] = block
-                while len(self._cache) > _CACHED_BLOCKS:
+                while len(self._cache) > self._cached:
                     self._cache.popitem(last=False)
         return block
 
