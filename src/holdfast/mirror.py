@@ -18,7 +18,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.codec import Block, BlockCodec, Row, decode_tail, to_record
+from holdfast.codec import Block, BlockCodec, Row, decode_tail
 from holdfast.errors import CorruptStoreError
 from holdfast.lower import row_terms
 from holdfast.recall.codes import from_bytes_many
@@ -355,16 +355,3 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it; others need no telling
     if trim is not None:
         trim(0)
-
-
-def raw_size(rows: Sequence[Row]) -> int:
-    """Bytes of the bodies, the measure by which blocks are cut."""
-    return sum([len(row.body) for row in rows])
-
-
-def check_row(row: Row) -> None:
-    """Raise `CorruptStoreError` if a row does not decode to a record."""
-    try:
-        to_record(row)
-    except (ValueError, IndexError) as error:
-        raise CorruptStoreError(f"event {row.seq} cannot be read: {error}") from None
