@@ -16,7 +16,7 @@ from holdfast.recall.segments import Segment
 _HEAD = struct.Struct("<BI")  # format, bytes of the zstd frame
 _CRC = struct.Struct("<I")
 _NUMBERS = struct.Struct("<IB")  # how many, bytes of each
-_FORMAT = 1
+_FORMAT = 2
 _LEVEL = 3
 
 Keys = npt.NDArray[np.uint64]
