@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from holdfast import Event, Memory, Tier
+from holdfast.derive.passages import embeddable
 from holdfast.errors import ModelError
 from holdfast.models.base import Vectors
 from holdfast.models.scripted import ScriptedEmbedder
@@ -66,7 +67,7 @@ def test_vectors_find_what_words_do_not() -> None:
         assert lexical.rank("car") == []
         hits = dense.rank("car")
         assert hits[0].seq == seq
-        assert hits[0].parts["dense"] > 0
+        assert hits[0].parts["meaning"] > 0
         assert all(sum(hit.parts.values()) == pytest.approx(hit.score) for hit in hits)
         context = dense.recall("car", tokens=150)
         assert context.items[0].text == "The automobile broke down."
@@ -214,6 +215,86 @@ def test_another_embedder_means_new_vectors(tmp_path: Path) -> None:
 
 def test_another_embedder_of_another_size_means_new_vectors(tmp_path: Path) -> None:
     _change_embedder(tmp_path / "m.holdfast", ScriptedEmbedder(48))
+
+
+class Listening(ScriptedEmbedder):
+    """Remembers what it was asked."""
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__(dimensions)
+        self.heard: list[list[str]] = []
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        self.heard.append(list(texts))
+        return super().embed(texts)
+
+
+def test_each_passage_of_an_event_is_embedded_with_its_speaker() -> None:
+    embedder = Listening(32)
+    long = " ".join(f"The kelp of bay {i} grew by {i} metres over the summer." for i in range(9))
+    with opened(embedder=embedder) as memory:
+        memory.observe_many(
+            [Event(long, speaker="Ana"), Event("Fine. Thanks.", speaker="Bo"), Event("No one.")]
+            * 40
+        )
+        assert memory.settle(WAIT_S)
+        heard = {text for batch in embedder.heard for text in batch}
+        passages = {text for text in heard if text.startswith("Ana: The kelp")}
+        assert heard - passages == {"Bo: Fine. Thanks.", "No one."}
+        assert 2 < len(passages) <= 4
+        assert all(sum(f"bay {i} " in text for text in passages) == 1 for i in range(9))
+        assert max(map(len, embedder.heard)) <= 64
+        assert memory._mirror.vectors is not None
+        assert len(memory._mirror.vectors) == 120, "an event counts once, however many vectors"
+        assert memory.usage().vectors == 40 * (len(passages) + 2) * (32 + 4)
+
+
+def test_an_event_is_found_by_any_of_its_passages() -> None:
+    filler = "It rained on the harbour again, and nothing else of any note went on there at all."
+    text = f"{filler} {filler} We took the automobile to the coast. {filler} {filler} {filler}"
+    with opened(embedder=Concepts()) as memory:
+        _fill(memory)
+        seq = memory.observe(text, scope="x").seq
+        assert memory.settle(WAIT_S)
+        assert memory.rank("car")[0].seq == seq
+        vectors = memory._mirror.vectors
+        assert vectors is not None
+        car = Concepts().embed(["car"])[0]
+        parts = [Concepts().embed([part])[0] @ car for part in embeddable(None, text)]
+        assert len(parts) > 1
+        nearest = vectors.cosine_of(car, [memory._mirror.columns.find(seq)])
+        assert nearest[0] == pytest.approx(max(parts), abs=0.01)
+
+
+@pytest.mark.parametrize("passages", ["", "+passages-1x9999"])
+def test_vectors_of_other_passages_are_made_anew(tmp_path: Path, passages: str) -> None:
+    path = tmp_path / "m.holdfast"
+    embedder = ScriptedEmbedder(32)
+    with Memory.open(path, "2 MiB", embedder=embedder) as memory:
+        memory.observe_many([Event(f"event number {i} about kelp") for i in range(100)])
+        assert memory.settle(WAIT_S)
+        with memory._store.transaction() as tx:
+            tx.set_meta("embedder", embedder.name + passages)
+    calls = embedder.calls
+    with Memory.open(path, embedder=embedder) as memory:
+        assert memory.settle(WAIT_S)
+        assert embedder.calls > calls
+        assert memory._mirror.vectors is not None
+        assert len(memory._mirror.vectors) == 100
+
+
+@pytest.mark.parametrize("n_words", [4, 12, 100])
+def test_a_small_budget_outlives_a_stream_with_vectors(n_words: int) -> None:
+    """The pages of dropped vectors count in the journal; a short event has the most of them."""
+    rng = random.Random(3)
+    with opened("1 MiB", embedder=ScriptedEmbedder(384), durability="off") as memory:
+        for _ in range(12):
+            memory.observe_many([Event(f"{rng.randbytes(3 * n_words).hex()}.") for _ in range(150)])
+            memory.settle(WAIT_S)
+        usage = memory.usage()
+        assert usage.disk <= usage.budget
+        assert usage.events["evicted"] + usage.events["trace"] > 0
+        assert memory.verify().ok
 
 
 def test_events_written_without_an_embedder_get_their_vectors_later(tmp_path: Path) -> None:

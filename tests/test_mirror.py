@@ -147,7 +147,9 @@ def test_reading_goes_on_while_blocks_are_rewritten(tmp_path: Path) -> None:
                     assert seqs == sorted(set(seqs))
                     for item in memory.recall("kelp harbour", tokens=500).items:
                         if item.tier == Tier.VERBATIM and past[item.seq - 1].text:
-                            assert item.text == past[item.seq - 1].text
+                            text = past[item.seq - 1].text
+                            assert item.excerpt or item.text == text
+                            assert all(quote.text in text for quote in item.quotes)
             except BaseException as error:  # noqa: BLE001 a thread's failure is told by its test
                 failures.append(error)
 
@@ -181,3 +183,18 @@ def test_what_cannot_be_read_is_a_corrupt_store(tmp_path: Path) -> None:
             tx.set_meta("next_seq", "many")
     with pytest.raises(CorruptStoreError):
         Memory.open(path)
+
+
+@pytest.mark.parametrize("n_words", [6, 40, 400])
+def test_vectors_cost_about_what_they_take(n_words: int) -> None:
+    rng = random.Random(n_words)
+    events = [Event(prose(rng, n_words)) for _ in range(60)]
+    with opened("4 MiB") as plain, opened("4 MiB", embedder="scripted:dimensions=48") as dense:
+        for memory in (plain, dense):
+            memory.observe_many(events)
+        assert dense.settle(20.0)
+        rows = np.arange(60)
+        for tier in (Tier.VERBATIM, Tier.GIST):
+            charged = dense._mirror.costs(rows)[:, tier] - plain._mirror.costs(rows)[:, tier]
+            assert 0.8 <= charged.sum() / (dense.usage().vectors + 60 * 20) <= 1.3
+        assert (dense._mirror.costs(rows)[:, Tier.TRACE] <= 48).all(), "a trace has no vectors"

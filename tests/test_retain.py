@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from holdfast import Event, Memory, Tier
 from holdfast.codec import content_bytes, digest
+from holdfast.errors import BudgetError
 from holdfast.registry import RETENTION
+from holdfast.retention.base import Policy, Tiers, View
 
 from worlds import T0, TINY, large_events, opened, prose
 
@@ -135,3 +137,29 @@ def test_resizing_down_keeps_the_same_promises() -> None:
         _check(memory, past)
         memory.observe_many(past[:20])
         _check(memory, past + past[:20])
+
+
+class EvictsOnce(Policy):
+    """Gives up its cheapest event, and from then on nothing."""
+
+    def __init__(self) -> None:
+        self.plans = 0
+
+    def plan(self, view: View, limit: float) -> Tiers:
+        del limit
+        self.plans += 1
+        tiers = view.tier.copy()
+        if self.plans == 1:
+            tiers[view.cost[:, Tier.VERBATIM].argmin()] = Tier.EVICTED
+        return tiers
+
+
+def test_a_policy_that_gives_up_too_little_ends_in_a_refusal() -> None:
+    policy, rng = EvictsOnce(), random.Random(1)
+    with opened(TINY, retention=policy) as memory:
+        memory.observe_many([Event(f"small event {i}") for i in range(600)])
+        with pytest.raises(BudgetError):
+            memory.observe_many([Event(rng.randbytes(70_000)) for _ in range(20)])
+        assert policy.plans > 1
+        assert memory.usage().events["evicted"] == 1
+        assert memory.verify().ok

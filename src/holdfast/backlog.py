@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
 
 from holdfast.codec import BYTES
 from holdfast.commit import Committer, Embedded
+from holdfast.derive.passages import embeddable
 from holdfast.errors import BudgetError, ClosedError, ModelError, StoreError
 from holdfast.lower import text_of
 from holdfast.mirror import Mirror
@@ -20,18 +22,19 @@ from holdfast.read import Embedding
 from holdfast.recall.codes import encode, to_bytes
 from holdfast.records import Tier
 
-_BATCH = 32
+_BATCH = 16  # events asked for at once, of up to `passages.MOST` texts each
 _WRITTEN_AT_ONCE = 8  # they may lie on as many pages
 _QUERY_DEADLINE_S = 0.045  # recall answers without a vector rather than wait longer
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 
 
 class Backlog:
-    """Keeps every readable event's vector made, and never holds up a write or a recall.
+    """Keeps the vectors of every readable event made, and never holds up a write or a recall.
 
+    Each passage of an event has a vector of its own, made of its speaker's name and its text.
     A failing embedder is tried again with growing pauses; events wait, none is lost. When the
-    memory was last used with another embedder, its vectors are dropped and made anew, and recall
-    says it is partial meanwhile.
+    memory was last used with another embedder, or cut events otherwise, its vectors are dropped
+    and made anew, and recall says it is partial meanwhile.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Backlog:
         committer: Committer,
         query_deadline_s: float = _QUERY_DEADLINE_S,
     ) -> None:
+        committer.drop_vectors(embedder.name)
         self._embedder = embedder
         self._mirror = mirror
         self._committer = committer
@@ -117,7 +121,7 @@ class Backlog:
         self._wake.wait()
 
     def _lacking(self) -> list[int]:
-        """The newest events that have text but no vector."""
+        """The newest events that have text but no vectors."""
         mirror = self._mirror
         with mirror.lock:
             if mirror.vectors is None:
@@ -130,11 +134,12 @@ class Backlog:
 
     def _embed(self, seqs: Sequence[int]) -> None:
         rows = [row for row in map(self._mirror.row, seqs) if row is not None]
-        vectors = embed_checked(self._embedder, [text_of(row) or " " for row in rows])
-        codes, scales = encode(vectors)
+        texts = [embeddable(row.who.speaker, text_of(row)) for row in rows]
+        codes, scales = encode(embed_checked(self._embedder, list(chain.from_iterable(texts))))
+        ends = list(accumulate(map(len, texts), initial=0))
         stored = [
-            (row.seq, to_bytes(code, float(scale)))
-            for row, code, scale in zip(rows, codes, scales, strict=True)
+            (row.seq, to_bytes(codes[start:end], scales[start:end]))
+            for row, (start, end) in zip(rows, pairwise(ends), strict=True)
         ]
         for i in range(0, len(stored), _WRITTEN_AT_ONCE):
             page = stored[i : i + _WRITTEN_AT_ONCE]

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.codec import Block, BlockCodec, Row, decode_tail
+from holdfast.derive import passages
 from holdfast.errors import CorruptStoreError
 from holdfast.lower import row_terms
-from holdfast.recall.codes import from_bytes_many
+from holdfast.recall.codes import from_bytes
 from holdfast.recall.columns import Columns, Rows
 from holdfast.recall.postings import Postings
 from holdfast.recall.shelf import Shelf
@@ -35,7 +36,8 @@ _GIVE_BACK_EVERY = 20_000  # evicted events
 _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
 _BYTES_PER_TERM = 11.0  # of English chat, stop words included
-_VECTOR_COST = 24  # bytes of a stored vector beside its codes
+_VECTOR_COST = 4  # bytes of a stored vector beside its codes
+_VECTORS_COST = 20  # and of all of an event's together
 # Index terms of an average document, for BM25. Fixed: following the stream made recall worse where
 # turns are long (BEAM, coverage@10 .70 against .63), since short turns then lost their edge.
 _PIVOT = 24.0
@@ -173,14 +175,16 @@ class Mirror:
         """Take over stored vectors of events that are kept, a page at a time."""
         if self.vectors is None:
             return
+        size = self.vectors.dimensions + 4
+        sizes = {n * size for n in range(1, passages.MOST + 1)}  # others: another embedder's
         pairs = iter(codes)
         while page := list(islice(pairs, 4096)):
-            size = self.vectors.dimensions + 4  # others are left from another embedder
-            held = [(self.columns.find(seq), code) for seq, code in page if len(code) == size]
+            held = [(self.columns.find(seq), code) for seq, code in page if len(code) in sizes]
             known = [(row, code) for row, code in held if row is not None]
             rows = [row for row, _ in known]
             if rows:
-                self.vectors.add_codes(rows, *from_bytes_many([code for _, code in known]))
+                stored = from_bytes([code for _, code in known], self.vectors.dimensions)
+                self.vectors.add_codes(rows, *stored)
 
     # ---- applying --------------------------------------------------------------------------
 
@@ -281,17 +285,24 @@ class Mirror:
         columns = self.columns
         size = columns.size[rows].astype(np.float64)
         tier = columns.tier[rows]
-        vector = self._dimensions + _VECTOR_COST if self._dimensions else 0
+        vectors = self._vector_costs(size)
         kept = self.ratio * size
         terms = size / _BYTES_PER_TERM * _TERM_COST
-        whole = kept + terms + _HEAD_COST + vector
+        whole = kept + terms + _HEAD_COST + vectors
         gist = np.where(
-            size < _SHORTEST_GIST, whole, _GIST_SHARE * (kept + terms) + _GIST_HEAD + vector
+            size < _SHORTEST_GIST, whole, _GIST_SHARE * (kept + terms) + _GIST_HEAD + vectors
         )
         trace = np.full(len(rows), _TRACE_COST)
         trace[tier < Tier.TRACE] = np.minimum(trace, whole)[tier < Tier.TRACE]
         gist = np.maximum(np.minimum(gist, whole), trace)
         return np.column_stack([np.maximum(whole, gist), gist, trace, np.zeros(len(rows))])
+
+    def _vector_costs(self, size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """About the bytes that the vectors of events of these sizes take: one for each passage."""
+        if not self._dimensions:
+            return np.zeros(len(size))
+        count = np.clip(np.ceil(size / passages.LONGEST), 1, passages.MOST)
+        return count * (self._dimensions + _VECTOR_COST) + _VECTORS_COST
 
     def block_of(self, seq: int) -> int | None:
         """The first event of the block that spans `seq`, if one does."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from holdfast.codec import Block, Row
+from holdfast.derive import passages
 from holdfast.errors import BudgetError
 from holdfast.lower import to_tier
 from holdfast.mirror import BlockEntry, Changes, Mirror, give_back
@@ -28,6 +29,7 @@ _SLICE = 1 / 3  # share of the kept bytes that one plan is to free, by and by
 _PLANNED_AT_ONCE = 65_536  # events whose columns a policy sees together; bounds its RAM
 BLOCK_BYTES = 16384
 _BLOCK_ROWS = 512
+_FEWEST = 2  # events that a rewriting may span at least; `_REWRITE_BYTES` has room for so few
 _REWRITE_BYTES = 28 * 4120  # of the journal that rewriting one block and its neighbour may take
 
 
@@ -70,19 +72,21 @@ class Retainer:
             If nothing that may be lowered is left.
         """
         losses = Losses()
-        planned = False
+        planned: Losses | None = None  # what had been done when the latest plan was made
         while (missing := short()) > 0 and tx.slack() > _REWRITE_BYTES:
-            step = self._plan.next()
+            step = self._plan.next(_most(tx, mirror))
             if step is not None:
                 self._rewrite(tx, mirror, changes, step, losses)
-            elif planned and not losses:
+            elif planned != losses:
+                self._plan = self._make_plan(mirror, changes, missing)
+                planned = replace(losses)
+            elif losses:
+                break  # the next transaction may find more, or that there is none
+            else:
                 raise BudgetError(
                     f"{missing} bytes are needed but nothing kept may be lowered; "
                     "raise the budget or unpin something"
                 )
-            else:
-                self._plan = self._make_plan(mirror, changes, missing)
-                planned = True
         return losses
 
     def _make_plan(self, mirror: Mirror, changes: Changes, missing: int) -> _Plan:
@@ -104,7 +108,8 @@ class Retainer:
             tiers[i::parts] = self._policy.plan(view, limit)
         moved = np.flatnonzero(tiers != columns.tier[rows])
         give_back()
-        return _Plan(np.array(mirror.firsts, np.int64), columns.seq[rows[moved]], tiers[moved])
+        firsts, rows = np.array(mirror.firsts, np.int64), rows[moved]
+        return _Plan(firsts, rows, columns.seq[rows], tiers[moved])
 
     def _rewrite(
         self, tx: Transaction, mirror: Mirror, changes: Changes, step: _Step, losses: Losses
@@ -163,24 +168,33 @@ class _Step(NamedTuple):
 class _Plan:
     """A plan's moves by block, oldest first, handed out one block at a time."""
 
-    def __init__(self, firsts: Rows, seqs: Rows, tiers: Tiers) -> None:
+    def __init__(self, firsts: Rows, rows: Rows, seqs: Rows, tiers: Tiers) -> None:
         owner = np.searchsorted(firsts, seqs, side="right") - 1
-        self._edges = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(seqs))
-        self._firsts = firsts[owner[self._edges[:-1]]]
-        self._seqs, self._tiers = seqs, tiers
+        self._starts = np.flatnonzero(np.diff(owner, prepend=-1))
+        self._ends = np.append(self._starts[1:], len(seqs))[: len(self._starts)]
+        self._firsts = firsts[owner[self._starts]]
+        self._rows, self._seqs, self._tiers = rows, seqs, tiers
         self._at = 0
 
-    def next(self) -> _Step | None:
-        """The next block's moves; None when all have been handed out."""
+    def next(self, most: int) -> _Step | None:
+        """The next block's moves; None when none is left.
+
+        Those of a block with over `most` events come in several steps, the newest first: a block
+        goes by the name of its oldest event.
+        """
         i = self._at
         if i >= len(self._firsts):
             return None
-        self._at = i + 1
-        run = slice(self._edges[i], self._edges[i + 1])
+        start, end = self._starts[i], self._ends[i]
+        near = self._rows[start:end] > self._rows[end - 1] - most
+        run = slice(end - int(near.sum()), end)
+        self._ends[i] = run.start
+        self._at += int(run.start == start)
         return _Step(int(self._firsts[i]), self._seqs[run], self._tiers[run])
 
 
-_NO_PLAN = _Plan(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint8))
+_NONE = np.zeros(0, np.int64)
+_NO_PLAN = _Plan(_NONE, _NONE, _NONE, np.zeros(0, np.uint8))
 
 
 def view_of(mirror: Mirror, rows: Rows) -> View:
@@ -225,6 +239,14 @@ def drop_block(tx: Transaction, changes: Changes, first: int) -> None:
     """Delete a block."""
     tx.delete_block(first)
     changes.blocks[first] = None
+
+
+def _most(tx: Transaction, mirror: Mirror) -> int:
+    """Events that one rewriting may span: the journal must take the pages of their vectors, too."""
+    if mirror.vectors is None:
+        return _BLOCK_ROWS
+    size = 2 * passages.MOST * (mirror.vectors.dimensions + 16)  # pages may be half empty
+    return max(_FEWEST, (tx.slack() - _REWRITE_BYTES) // size)
 
 
 def _block_of(mirror: Mirror, changes: Changes, first: int) -> Block | None:

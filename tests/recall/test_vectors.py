@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import MissingExtraError
-from holdfast.recall.codes import decode, encode, from_bytes, from_bytes_many, to_bytes
+from holdfast.recall.codes import decode, encode, from_bytes, to_bytes
 from holdfast.recall.vectors import Vectors
 
 Floats = npt.NDArray[np.float32]
@@ -90,44 +92,63 @@ def test_engines_agree_to_the_last_bit(dimensions: int) -> None:
         assert np.array_equal(left, right)
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.tuples(st.just("add"), st.sets(st.integers(0, 40), max_size=12)),
-            st.tuples(st.just("remove"), st.sets(st.integers(-2, 60), max_size=12)),
-            st.tuples(st.just("rekey"), st.sets(st.integers(0, 40), max_size=20)),
-        ),
-        max_size=25,
+ROWS = st.integers(0, 40)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.dictionaries(ROWS, st.integers(1, 4), max_size=12)),
+        st.tuples(st.just("remove"), st.dictionaries(st.integers(-2, 60), st.none(), max_size=12)),
+        st.tuples(st.just("rekey"), st.dictionaries(ROWS, st.none(), max_size=20)),
     ),
-    st.integers(0, 2**32 - 1),
+    max_size=25,
 )
-@settings(max_examples=60, deadline=None)
-def test_behaves_as_a_dictionary_of_vectors(steps: list[tuple[str, set[int]]], seed: int) -> None:
+
+
+@given(STEPS, st.integers(0, 2**32 - 1), st.integers(-1, 45), st.integers(0, 45))
+@example([("add", {0: 4, 1: 1, 2: 4}), ("remove", {0: None}), ("add", {2: 1})], 0, 2, 45)
+@settings(max_examples=100, deadline=None)
+def test_behaves_as_a_dictionary_of_lists(
+    steps: list[tuple[str, dict[int, int]]], seed: int, limit: int, upto: int
+) -> None:
+    """Few and small integers for codes, so that cosines tie and every sum is exact."""
     rng = np.random.default_rng(seed)
-    index, model = Vectors(8), dict[int, Floats]()
+    index, model = Vectors(8), dict[int, npt.NDArray[np.int8]]()
     for verb, chosen in steps:
         rows = list(chosen)
         rng.shuffle(rows)
         if verb == "add":
-            vectors = unit(rng.standard_normal((len(rows), 8)))
-            index.add(rows, vectors)
-            model.update(zip(rows, vectors, strict=True))
+            counts = [chosen[row] for row in rows]
+            codes = rng.integers(-1, 2, (sum(counts), 8), dtype=np.int8)
+            index.add_codes(rows, codes, np.full(len(codes), 0.5), counts)
+            model.update(zip(rows, np.split(codes, np.cumsum(counts)[:-1]), strict=bool(rows)))
         elif verb == "remove":
             index.remove(rows)
-            model = {row: vector for row, vector in model.items() if row not in chosen}
+            model = {row: codes for row, codes in model.items() if row not in chosen}
         else:  # drop the chosen rows and close the gaps, as compaction does
             kept = [row not in chosen for row in range(61)]
             new_row = np.where(kept, np.cumsum(kept) - 1, -1)
             index.rekey(new_row)
-            model = {int(new_row[row]): v for row, v in model.items() if row not in chosen}
+            model = {int(new_row[row]): c for row, c in model.items() if row not in chosen}
         assert len(index) == len(model)
         assert index.rows.tolist() == sorted(model)
-    query = unit(rng.standard_normal(8))
-    rows, cosines = index.search(query, limit=1000)
-    assert sorted(rows.tolist()) == sorted(model)
-    for row, cosine in zip(rows.tolist(), cosines, strict=True):
-        assert abs(model[row] @ query - cosine) <= 0.02  # 8 dimensions: coarse codes
-    assert np.array_equal(index.cosine_of(query, rows), cosines)
+        assert index.holds(range(-1, 61)).tolist() == [row in model for row in range(-1, 61)]
+    query = np.array([1, -1, 1, 1, 0, 0, 0, 1], dtype=np.float32)
+    codes, (scale,) = encode(query)
+    best = {
+        r: np.float32((own @ codes[0].astype(int)).max() * scale * 0.5) for r, own in model.items()
+    }
+    allowed = rng.random(int(rng.integers(0, 60))) < 0.7
+    for mask, end in ((None, None), (allowed, None), (None, upto), (allowed, upto)):
+        seen = [
+            row
+            for row in sorted(best, key=lambda row: (-best[row], -row))
+            if (mask is None or (row < len(mask) and mask[row])) and (end is None or row < end)
+        ][: max(0, limit)]
+        rows, cosines = index.search(query, limit, allowed=mask, upto=end)
+        assert rows.tolist() == seen
+        assert cosines.tolist() == [best[row] for row in seen]
+    wanted = np.array([*model, -1, 99])
+    expected = [*best.values(), np.nan, np.nan]
+    assert np.array_equal(index.cosine_of(query, wanted), expected, equal_nan=True)
 
 
 @given(
@@ -163,6 +184,22 @@ def test_equal_vectors_come_newest_first_and_are_cut_at_the_limit() -> None:
     assert len(set(cosines.tolist())) == 1
 
 
+def test_a_row_is_as_near_as_its_nearest_vector() -> None:
+    index = Vectors(2)
+    index.add([4, 6, 5], [[1, 0], [0, 1], [0.6, 0.8], [-1, 0], [0.8, 0.6]], counts=[2, 1, 2])
+    rows, cosines = index.search(np.array([1.0, 0.0]), limit=2)
+    assert rows.tolist() == [4, 5]
+    assert cosines.tolist() == pytest.approx([1.0, 0.8], abs=0.01)
+    assert index.cosine_of([0.0, 1.0], [6, 4, 5]).tolist() == pytest.approx([0.8, 1, 0.6], abs=0.01)
+
+
+def test_one_row_of_many_vectors_leaves_room_for_others() -> None:
+    """The nearest vectors all belong to one row; the limit counts rows."""
+    index = Vectors(2)
+    index.add([0, 1, 2], [*np.tile([1.0, 0.0], (4, 1)), [0, 1], [0, -1]], [4, 1, 1])
+    assert index.search(np.array([1.0, 0.0]), limit=2)[0].tolist() == [0, 2]
+
+
 def test_a_row_without_a_vector_has_no_cosine() -> None:
     index = Vectors(2)
     index.add([4], [[0.0, 1.0]])
@@ -170,7 +207,6 @@ def test_a_row_without_a_vector_has_no_cosine() -> None:
     assert cosines[0] == pytest.approx(1.0, abs=1e-3)
     assert np.isnan(cosines[1:]).all()
     assert index.holds([4, 0, 99, -1]).tolist() == [True, False, False, False]
-    assert index.vectors_of([4])[0].tolist() == pytest.approx([0.0, 1.0])
 
 
 def test_an_empty_index_answers_with_nothing() -> None:
@@ -199,29 +235,35 @@ def test_codes_are_close_and_survive_storage(seed: int, dimensions: int, size: f
     vector *= np.float32(size)
     codes, scales = encode(vector)
     assert np.abs(decode(codes, scales)[0] - vector).max() <= scales[0] * 0.5001
-    stored = to_bytes(codes[0], float(scales[0]))
+    stored = to_bytes(codes, scales)
     assert len(stored) == dimensions + 4
-    again, scale = from_bytes(stored)
-    assert again.tolist() == codes[0].tolist()
-    assert scale == scales[0]
+    again, scale, counts = from_bytes([stored], dimensions)
+    assert again.tolist() == codes.tolist()
+    assert (scale.tolist(), counts.tolist()) == (scales.tolist(), [1])
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 30), st.integers(1, 50))
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 4), max_size=30), st.integers(1, 50))
 @settings(max_examples=30, deadline=None)
-def test_many_stored_vectors_are_read_as_one_by_one(seed: int, count: int, width: int) -> None:
-    vectors = np.random.default_rng(seed).standard_normal((count, width))
-    stored = [to_bytes(c, float(s)) for c, s in zip(*encode(vectors), strict=True)] if count else []
-    codes, scales = from_bytes_many(stored)
-    assert len(codes) == len(scales) == count
-    for place, one in enumerate(stored):
-        want, scale = from_bytes(one)
-        assert codes[place].tolist() == want.tolist()
-        assert scales[place] == scale
+def test_stored_vectors_are_read_as_they_were(seed: int, counts: list[int], width: int) -> None:
+    vectors = np.random.default_rng(seed).standard_normal((sum(counts), width))
+    codes, scales = encode(vectors)
+    ends = np.cumsum([0, *counts]).tolist()
+    stored = [to_bytes(codes[a:b], scales[a:b]) for a, b in pairwise(ends)]
+    # A vector by itself is stored as it is among others: its scale, then its codes.
+    assert stored == [
+        b"".join(scales[i].tobytes() + codes[i].tobytes() for i in range(a, b))
+        for a, b in pairwise(ends)
+    ]
+    found, found_scales, found_counts = from_bytes(stored, width)
+    assert np.array_equal(found, codes)
+    assert np.array_equal(found_scales, scales)
+    assert found_counts.tolist() == counts
 
 
-def test_stored_vectors_of_two_widths_are_refused() -> None:
-    with pytest.raises(ValueError, match="differ in width"):
-        from_bytes_many([b"123456", b"1234567"])
+@pytest.mark.parametrize("broken", [b"", b"1234", b"1234567"])
+def test_stored_vectors_of_another_width_are_refused(broken: bytes) -> None:
+    with pytest.raises(ValueError, match="other sizes among 2"):
+        from_bytes([b"123456", broken], dimensions=2)
 
 
 def test_a_zero_vector_is_near_nothing() -> None:
@@ -242,7 +284,9 @@ def test_a_zero_vector_is_near_nothing() -> None:
         (lambda index: index.search(np.ones(4), limit=1), "query has shape"),
         (lambda index: index.rekey([0]), "only 1 rows"),
         (lambda index: index.rekey([0] * 8), "same row"),
-        (lambda index: from_bytes(b"1234"), "at least 5 bytes"),
+        (lambda index: index.add([0, 1], np.ones((2, 3)), [1]), "each needs one"),
+        (lambda index: index.add([0, 1], np.ones((2, 3)), [2, 0]), "of at least 1"),
+        (lambda index: index.add([0, 2], np.ones((2, 3)), [2, 1]), "need"),
         (lambda index: Vectors(0), "at least 1 dimension"),
     ],
 )

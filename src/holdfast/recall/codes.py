@@ -40,29 +40,29 @@ def decode(codes: Codes, scales: Floats) -> Floats:
     return codes.astype(np.float32) * scales[:, None]
 
 
-def to_bytes(codes: Codes, scale: float) -> bytes:
-    """One vector as it is stored: its scale (float32, little-endian), then its codes."""
-    return np.array(scale, dtype="<f4").tobytes() + codes.tobytes()
+def to_bytes(codes: Codes, scales: Floats) -> bytes:
+    """The vectors of one entry, codes (n, d) and scales (n,), as they are stored.
+
+    One after the other, each as its scale (float32, little-endian) and its codes.
+    """
+    scale_bytes = np.asarray(scales, dtype="<f4").reshape(-1, 1).view(np.uint8)
+    return np.hstack([scale_bytes, codes.view(np.uint8)]).tobytes()
 
 
-def from_bytes(stored: bytes) -> tuple[Codes, float]:
-    """The codes, (d,), and scale of one stored vector."""
-    if len(stored) < 5:
-        raise ValueError(f"a stored vector has at least 5 bytes, found {len(stored)}; rebuild it")
-    scale = np.frombuffer(stored, dtype="<f4", count=1)[0]
-    return np.frombuffer(stored, dtype=np.int8, offset=4), float(scale)
-
-
-def from_bytes_many(stored: Sequence[bytes]) -> tuple[Codes, Floats]:
-    """The codes, (n, d), and scales, (n,), of stored vectors of one width, in one pass."""
-    if not stored:
-        return np.empty((0, 0), dtype=np.int8), np.empty(0, dtype=np.float32)
-    width = len(stored[0])
-    if width < 5 or any(len(one) != width for one in stored):
-        raise ValueError(f"{len(stored)} stored vectors differ in width from {width}; rebuild them")
+def from_bytes(
+    stored: Sequence[bytes], dimensions: int
+) -> tuple[Codes, Floats, npt.NDArray[np.int64]]:
+    """What `to_bytes` made of some entries: all codes, all scales, and vectors per entry, (k,)."""
+    width = dimensions + 4
+    counts, rest = np.divmod(np.array([len(one) for one in stored], dtype=np.int64), width)
+    if rest.any() or (counts < 1).any():
+        raise ValueError(
+            f"each vector of {dimensions} numbers is stored in {width} bytes; "
+            f"found entries of other sizes among {len(stored)}: rebuild them"
+        )
     table = np.frombuffer(b"".join(stored), dtype=np.uint8).reshape(-1, width)
     scales = table[:, :4].copy().view("<f4")[:, 0].astype(np.float32)
-    return table[:, 4:].view(np.int8), scales
+    return table[:, 4:].view(np.int8), scales, counts
 
 
 def dots_by(engine: Engine) -> Dots:

@@ -26,7 +26,7 @@ from holdfast.stores.space import PAGE, Space, check_smallest, pages_for, pragma
 
 Durability = Literal["full", "normal", "off"]
 
-_NEAR = 8  # rows so close share their pages
+_FAR = 10_000  # rows so many sequence numbers apart share no page
 _PATIENCE_S = 10.0  # how long a writer waits for other processes
 _READER_PATIENCE_S = 2.0  # how long it waits for a reader that pins the log
 _SAFE_SQLITE = (3, 51, 3)  # the first release without the WAL-reset corruption bug
@@ -113,8 +113,6 @@ class SqliteStore:
             self._migrate()
             if budget is not None and budget != self._space.budget:
                 self._adopt(budget)
-            widths = self._db.execute("SELECT length(data) FROM vector LIMIT 1").fetchall()
-            self._vector_bytes = 24 + (int(widths[0][0] or 0) if widths else 0)
             self._version = pragma(self._db, "data_version")
             self._reader = apsw.Connection(str(self.path), vfs=vfs)
             for setting in ("query_only=ON", "cache_size=-1024"):
@@ -279,19 +277,23 @@ class SqliteStore:
         self._db.execute("DELETE FROM segment WHERE id = ?", (id,))
 
     def put_vectors(self, codes: Iterable[tuple[int, bytes]]) -> None:
-        last = -_NEAR
+        last = -_FAR
         for seq, code in codes:
-            self._vector_bytes = max(self._vector_bytes, len(code) + 24)
-            self._space.touch((len(code) + 24) / 2048 if abs(seq - last) < _NEAR else 4)
+            self._space.touch(_vector_pages(seq - last, len(code)))
             last = seq
             self._db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (seq, code))
 
     def delete_vectors(self, seqs: Iterable[int]) -> None:
-        last = -_NEAR
-        for seq in seqs:
-            self._space.touch(self._vector_bytes / 2048 if abs(seq - last) < _NEAR else 3)
-            last = seq
-            self._db.execute("DELETE FROM vector WHERE seq = ?", (seq,))
+        gone = sorted(seqs)
+        if not gone:
+            return
+        ((nbytes,),) = self._db.execute(
+            "SELECT total(length(data) + 24) FROM vector WHERE seq BETWEEN ? AND ?",
+            (gone[0], gone[-1]),
+        ).fetchall()
+        if nbytes:
+            self._space.touch(4 + int(nbytes) / 2048)  # a page may be half empty
+            self._db.executemany("DELETE FROM vector WHERE seq = ?", [(seq,) for seq in gone])
 
     def put_dictionary(self, data: bytes) -> None:
         self._space.touch(pages_for(len(data)))
@@ -394,6 +396,12 @@ class SqliteStore:
                     connection.close()
         if hasattr(self, "_lock"):
             self._lock.close()
+
+
+def _vector_pages(gap: int, nbytes: int) -> float:
+    """Pages, at most, that a row of vectors dirties, `gap` rows away from the one before it."""
+    own = (nbytes + 24) / 2048  # a page may be half empty
+    return min(abs(gap) * own, 4 + own)
 
 
 def _check_version() -> None:
