@@ -67,6 +67,8 @@ def heading(item: Item) -> Text:
         line.append(f"  {item.scope}", style="dim")
     if name != "verbatim":
         line.append(f"  {name} only", style=COLOURS[name])
+    if item.excerpt:
+        line.append("  cut excerpt" if item.cut else "  excerpt", style=COLOURS["gist"])
     if item.why != "match":
         line.append(f"  {item.why}", style="dim")
     return line

@@ -27,13 +27,13 @@ _CLAUSE = re.compile(r"[,;:、，；：)–—]\s*|\s-\s|\s+")
 _SPACE = re.compile(r"\s*")
 
 
-def sentences(text: str) -> list[Span]:
+def sentences(text: str, longest: int = LONGEST) -> list[Span]:
     """Character spans of the sentences, lines and, where those are long, clauses of a text.
 
     Notes
     -----
     In order, not overlapping, without outer white space; together they cover every other
-    character. None is longer than 240 characters. Linear in the text.
+    character. None is longer than `longest` characters. Linear in the text.
 
     Examples
     --------
@@ -47,9 +47,9 @@ def sentences(text: str) -> list[Span]:
         end = stop.end()
         if stop[0] == "." and _abbreviates(text, start, end):
             continue
-        _add(spans, text, start, end)
+        _add(spans, text, start, end, longest)
         start = end
-    _add(spans, text, start, len(text))
+    _add(spans, text, start, len(text), longest)
     return spans
 
 
@@ -60,26 +60,26 @@ def _abbreviates(text: str, start: int, end: int) -> bool:
     return bool(_CONTINUES.match(text, end) and _SHORT.search(text, begin, end))
 
 
-def _add(spans: list[Span], text: str, start: int, end: int) -> None:
+def _add(spans: list[Span], text: str, start: int, end: int, longest: int) -> None:
     """Add a stretch of text without its outer white space, in clauses if it is too long."""
     start, end = _SPACE.match(text, start, end).end(), start + len(text[start:end].rstrip())  # type: ignore[union-attr]  # it matches everything
-    while end - start > LONGEST:
-        cut = _cut(text, start)
+    while end - start > longest:
+        cut = _cut(text, start, longest)
         spans.append((start, start + len(text[start:cut].rstrip())))
         start = _SPACE.match(text, cut, end).end()  # type: ignore[union-attr]
     if start < end:
         spans.append((start, end))
 
 
-def _cut(text: str, start: int) -> int:
+def _cut(text: str, start: int, longest: int) -> int:
     """Where to part a long stretch: after its last clause mark in reach, else at a space."""
-    limit = start + LONGEST
+    limit = start + longest
     clause = space = 0
     for mark in _CLAUSE.finditer(text, start + 1, limit):
         if mark[0].isspace():
             space = mark.end()
         else:
             clause = mark.end()
-    if clause - start >= LONGEST // 3:
+    if clause - start >= longest // 3:
         return clause
     return space if space > start else limit
