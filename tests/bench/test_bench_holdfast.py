@@ -9,7 +9,8 @@ from typing import Any
 
 from holdfast.bench import recall, report, stream, write
 from holdfast.bench.peers import compare
-from holdfast.bench.systems import HoldfastSystem, Setup
+from holdfast.bench.protocol import Setup
+from holdfast.bench.systems import ContinuedHoldfast, HoldfastSystem
 from holdfast.records import Event
 
 MakeSet = Callable[..., Path]
@@ -92,3 +93,14 @@ def test_holdfast_beside_a_peer_answers_within_the_user(make_set: MakeSet, tmp_p
 def _renders(result: dict[str, Any]) -> list[int]:
     json.loads(report.to_json(result))
     return [table.row_count for table in report.tables(result)]
+
+
+def test_a_continued_context_begins_as_the_last_one_did(tmp_path: Path) -> None:
+    system = ContinuedHoldfast(Setup(tmp_path / "m.holdfast", budget_bytes=4 << 20))
+    system.observe_many([Event(f"the oboe is loud, take {n}") for n in range(60)])
+    first = system.context("how loud is the oboe?", 300)
+    again = system.context("how loud is the oboe?", 300)
+    assert again.text == first.text
+    assert again.whole == first.whole
+    assert 0 < len(first.whole) < 60
+    system.close()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from holdfast.bench.datasets import load
-from holdfast.bench.peers import compare, install
+from holdfast.bench.peers import compare, install, ranks
 from holdfast.errors import UnknownNameError
 
 MakeSet = Callable[..., Path]
@@ -106,3 +106,45 @@ def test_the_runner_answers_in_one_line_whatever_the_peer_prints(tmp_path: Path)
     assert result["disk_bytes"] == 3
     assert len(result["added_s"]) == len(result["searched_s"]) == 3
     assert "noise" in done.stderr
+
+
+def test_rankings_of_a_peer_are_scored_like_ours(
+    make_set: MakeSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [*ASKED, {"qid": "r", "q": "else", "gold": ["u1"], "stream": "r"}]
+    data = load(make_set("mine", [*TURNS, *MORE], asked))
+    answers = {"word2": [2, 0], "else": [6, 5]}  # positions over both streams, end to end
+
+    def ask(name: str, python: Path, work: compare.Work, *_: object) -> compare.Outcome:
+        rankings = [answers[query.text] for query in work.queries]
+        return compare.Outcome("1.0", name, [0.1] * len(work.turns), [0.1] * 2, rankings, 0)
+
+    monkeypatch.setattr(ranks, "ask_peer", ask)
+    tally, about = ranks.measure("mem0", data, data.headline, Hashed())
+    assert about == {"version": "1.0", "settings": "mem0"}
+    found = {query.qid: row for query, row in tally.rows}
+    assert [found["q"]["mrr"], found["r"]["mrr"]] == [1.0, 0.5]
+    assert [found["q"]["budgeted@1000"], found["r"]["budgeted@1000"]] == [1.0, 1.0]
+    assert tally.left_out == 1
+
+
+def test_a_peer_that_did_not_finish_is_no_row(
+    make_set: MakeSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load(make_set("mine", TURNS, ASKED))
+    slow = compare.Outcome("1.0", "slow", [0.1], [], [], 0)
+    monkeypatch.setattr(ranks, "ask_peer", lambda *_: slow)
+    with pytest.raises(RuntimeError, match="peer mem0 added 1 of 4 turns"):
+        ranks.measure("mem0", data, data.headline, Hashed())
+
+
+def test_a_peer_that_cannot_be_asked_says_why(tmp_path: Path) -> None:
+    assert ranks.missing("langgraph_kv") == "it stores and does not search"
+    assert "--install mem0" in (ranks.missing("mem0", tmp_path) or "")
+
+
+class Hashed:
+    """An embedder of hashed words."""
+
+    def embed(self, texts: list[str]) -> compare.Vectors:
+        return compare.hashed(texts)

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.bench import recall, report
+from holdfast.bench.baselines import PlainBM25, Recency, WholeHistory
 from holdfast.bench.bm25 import BM25, tokenize
-from holdfast.bench.systems import PlainBM25, Recency, Setup, WholeHistory
+from holdfast.bench.protocol import Setup
 from holdfast.derive.tokens import count_tokens
 from holdfast.errors import UnknownNameError
 from holdfast.records import Event

@@ -67,6 +67,11 @@ class BM25:
 
     def rank(self, query: str, limit: int) -> list[int]:
         """Positions of the units that share a word with the query, best first."""
+        scores = self.scores(query)
+        return sorted(scores, key=lambda position: (-scores[position], -position))[:limit]
+
+    def scores(self, query: str) -> dict[int, float]:
+        """The score of every unit that shares a word with the query."""
         scores: dict[int, float] = {}
         average = sum(self._lengths) / max(1, len(self._lengths))
         for token in dict.fromkeys(tokenize(query)):
@@ -76,4 +81,4 @@ class BM25:
                 norm = self._k1 * (1 - self._b + self._b * self._lengths[position] / average)
                 gain = idf * frequency * (self._k1 + 1) / (frequency + norm)
                 scores[position] = scores.get(position, 0.0) + gain
-        return sorted(scores, key=lambda position: (-scores[position], -position))[:limit]
+        return scores

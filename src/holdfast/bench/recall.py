@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,38 @@ import numpy as np
 
 from holdfast.bench import scorers
 from holdfast.bench.datasets import Dataset, Query, Turn, Unit, load, to_event
+from holdfast.bench.dense import DEFAULT_EMBEDDER
 from holdfast.bench.prefeval import load_pairs
-from holdfast.bench.systems import DEFAULT_SYSTEMS, SYSTEMS, Factory, Setup, System
+from holdfast.bench.protocol import Factory, Setup, System
+from holdfast.bench.systems import DEFAULT_SYSTEMS, SYSTEMS
 from holdfast.budget import parse_bytes
 from holdfast.errors import UnknownNameError
 
 DEPTH = 50  # length of every ranked list: what is below it counts as not found
 TOKENS = 1_000
-INTERVALS = ("any@10", "all@10", "coverage@10", "ndcg@10", "mrr", f"budgeted@{TOKENS}")
+INTERVALS = (
+    "any@5",
+    "any@10",
+    "all@5",
+    "all@10",
+    "coverage@10",
+    "ndcg@10",
+    "mrr",
+    f"budgeted@{TOKENS}",
+)
+WITH_MODEL = ("dense", "hybrid")
 UNBOUNDED = "1 GiB"  # a budget no set here comes near
 
 
-@dataclass
-class _Tally:
-    """What one system did over all streams of a set."""
+Say = Callable[[str], None]
+Wanted = Callable[[Query], bool]
 
+
+@dataclass
+class Tally:
+    """What one system did over all streams of a set; `counts` picks the main figure's questions."""
+
+    counts: Wanted
     rows: list[tuple[Query, dict[str, float]]] = field(default_factory=list)
     slices: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     left_out: int = 0
@@ -37,6 +56,7 @@ class _Tally:
     context_ms: list[float] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     bytes_used: int = 0
+    degraded: int = 0
 
 
 def run(
@@ -49,7 +69,7 @@ def run(
     streams: int | None = None,
     filler: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Say | None = None,
 ) -> dict[str, Any]:
     """Measure each system on one data set; the result is plain JSON.
 
@@ -57,8 +77,11 @@ def run(
     ----------
     unit
         What a ranked list is made of. None: the set's own default.
-    embedder, options
-        Passed to Holdfast alone; every other system here is lexical or ignores the question.
+    embedder
+        For Holdfast, which does without unless given one, and for `dense` and `hybrid`, which do
+        not; the other systems are lexical or ignore the question.
+    options
+        Passed to `Memory.open`.
     budget
         Bytes on disk per stream for Holdfast; None: far more than any set needs.
     systems
@@ -88,51 +111,96 @@ def run(
     data = load(directory) if filler is None else load_pairs(directory, load(filler))
     chosen: Unit = unit or data.default_unit
     nbytes = parse_bytes(UNBOUNDED if budget is None else budget)
-    names = list(data.streams)[:streams]
     results = []
     for system in systems:
-        tally = _Tally()
-        for number, stream in enumerate(names, 1):
-            if progress:
-                progress(f"{data.name} {system}: stream {number} of {len(names)}")
-            with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
-                made = Setup(
-                    Path(folder) / "bench.holdfast",
-                    chosen,
-                    nbytes,
-                    embedder,
-                    data.index_speaker,
-                    options or {},
-                )
-                _one_stream(data, stream, chosen, known[system](made), tally)
-        row = _report(tally, system == "holdfast", budget is not None, nbytes)
-        row["embedder"] = _named(embedder) if system == "holdfast" else None
+        setup = partial(
+            Setup,
+            unit=chosen,
+            budget_bytes=nbytes,
+            embedder=embedder,
+            index_speaker=data.index_speaker,
+            options=options or {},
+        )
+        say = prefixed(progress, f"{data.name} {system}: ")
+        tally = measure(data, chosen, known[system], setup, streams=streams, progress=say)
+        row = report(tally)
+        row["budget_bytes"] = nbytes if system == "holdfast" and budget is not None else None
+        row["embedder"] = _named(embedder) if system in ("holdfast", *WITH_MODEL) else None
+        if system in WITH_MODEL and embedder is None:
+            row["embedder"] = DEFAULT_EMBEDDER
         results.append({"set": data.name, "unit": chosen, "system": system, **row})
     return {"benchmark": "recall", "depth": DEPTH, "tokens": TOKENS, "results": results}
 
 
-def _one_stream(data: Dataset, stream: str, unit: Unit, system: System, tally: _Tally) -> None:
-    turns, fed = data.streams[stream], 0
-    try:
-        for query in _asked(data, stream):
-            end = len(turns) if query.at is None else query.at
-            if end > fed:
-                _feed(system, turns[fed:end], tally)
-                fed = end
-            _ask(data, query, unit, system, turns, tally)
-        tally.bytes_used = max(tally.bytes_used, system.bytes_used())
-    finally:
-        system.close()
+def measure(
+    data: Dataset,
+    unit: Unit,
+    make: Factory,
+    setup: Callable[[Path], Setup],
+    *,
+    wanted: Wanted | None = None,
+    streams: int | None = None,
+    progress: Say | None = None,
+) -> Tally:
+    """Feed every stream to a system of its own and ask the wanted questions, in stream order.
+
+    `wanted` also decides which questions the main figure is made of; None: the set's own choice,
+    other questions being asked for the slices they are in.
+    """
+    tally = Tally(data.headline if wanted is None else wanted)
+    asked = wanted or partial(_in_any_figure, data)
+    names = asked_streams(data, asked, streams)
+    for number, stream in enumerate(names, 1):
+        if progress:
+            progress(f"stream {number} of {len(names)}")
+        with in_temporary(make, setup) as system:
+            queries = [query for query in data.queries[stream] if asked(query)]
+            _one_stream(data, queries, unit, system, tally)
+    return tally
 
 
-def _asked(data: Dataset, stream: str) -> Iterator[Query]:
-    """The questions that are part of any figure; the 25,000 training links of IRC are not."""
-    for query in data.queries[stream]:
-        if data.headline(query) or query.type != "train" or len(list(data.slices(query))) > 1:
-            yield query
+@contextmanager
+def in_temporary(make: Factory, setup: Callable[[Path], Setup]) -> Iterator[System]:
+    """A system with a folder of its own, both gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
+        system = make(setup(Path(folder) / "bench.holdfast"))
+        try:
+            yield system
+        finally:
+            system.close()
 
 
-def _feed(system: System, turns: Sequence[Turn], tally: _Tally) -> None:
+def asked_streams(data: Dataset, asked: Wanted, most: int | None = None) -> list[str]:
+    """The streams that any such question is about, the first so many."""
+    return [name for name in data.streams if any(map(asked, data.queries[name]))][:most]
+
+
+def prefixed(say: Say | None, prefix: str) -> Say | None:
+    """The same listener, told what each line is about."""
+    return None if say is None else lambda line: say(prefix + line)
+
+
+def _in_any_figure(data: Dataset, query: Query) -> bool:
+    """The 25,000 training links of IRC are in none, unless they reach far back."""
+    return data.headline(query) or query.type != "train" or len(list(data.slices(query))) > 1
+
+
+def _one_stream(
+    data: Dataset, queries: Sequence[Query], unit: Unit, system: System, tally: Tally
+) -> None:
+    fed = 0
+    for query in queries:
+        turns = data.streams[query.stream]
+        end = len(turns) if query.at is None else query.at
+        if end > fed:
+            _feed(system, turns[fed:end], tally)
+            fed = end
+        _ask(data, query, unit, system, turns, tally)
+    tally.bytes_used = max(tally.bytes_used, system.bytes_used())
+    tally.degraded += getattr(system, "degraded", 0)
+
+
+def _feed(system: System, turns: Sequence[Turn], tally: Tally) -> None:
     events = [to_event(turn) for turn in turns]
     begun = time.perf_counter()
     system.observe_many(events)
@@ -146,11 +214,11 @@ def _ask(
     unit: Unit,
     system: System,
     turns: Sequence[Turn],
-    tally: _Tally,
+    tally: Tally,
 ) -> None:
     right = query.targets(unit)
     if not right.gold:
-        tally.left_out += data.headline(query)
+        tally.left_out += tally.counts(query)
         return
     begun = time.perf_counter()
     if unit == "turn":
@@ -164,26 +232,39 @@ def _ask(
     tally.rank_ms.append(1e3 * (ranked - begun))
     tally.context_ms.append(1e3 * (done - ranked))
     tally.tokens.append(returned.tokens)
-    row: dict[str, float] = {}
-    if system.ranks:
-        merged = scorers.merge_equal(ranking, right.equal)
-        row = scorers.score(merged, right.gold, right.fresh, right.stale)
-    if query.turns.gold:
-        inside = scorers.merge_equal(
-            sorted(turns[position].id for position in returned.whole), query.turns.equal
-        )
-        share = scorers.coverage_at(inside, query.turns.gold, len(inside))
-        row[f"budgeted@{TOKENS}"] = share
-    if data.headline(query):
+    row = grade(query, unit, ranking if system.ranks else None, returned.whole, turns)
+    if tally.counts(query):
         tally.rows.append((query, row))
     for name in data.slices(query):
         tally.slices.setdefault(name, []).append(row)
 
 
-def _report(tally: _Tally, bounded: bool, asked: bool, nbytes: int) -> dict[str, Any]:
+def grade(
+    query: Query,
+    unit: Unit,
+    ranking: Sequence[str] | None,
+    whole: Collection[int],
+    turns: Sequence[Turn],
+) -> dict[str, float]:
+    """Every metric of one question: of a ranking (None: no order) and a context's whole turns."""
+    row: dict[str, float] = {}
+    right = query.targets(unit)
+    if ranking is not None:
+        merged = scorers.merge_equal(ranking, right.equal)
+        row = scorers.score(merged, right.gold, right.fresh, right.stale)
+    if query.turns.gold:
+        inside = scorers.merge_equal(
+            sorted(turns[position].id for position in whole), query.turns.equal
+        )
+        share = scorers.coverage_at(inside, query.turns.gold, len(inside))
+        row[f"budgeted@{TOKENS}"] = share
+    return row
+
+
+def report(tally: Tally) -> dict[str, Any]:
+    """The figures of a tally, as plain JSON."""
     rows = [row for _, row in tally.rows]
     return {
-        "budget_bytes": nbytes if bounded and asked else None,
         "n": len(rows),
         "n_changed": sum("fresh_before_stale" in row for row in rows),
         "n_budgeted": sum(f"budgeted@{TOKENS}" in row for row in rows),
@@ -198,12 +279,13 @@ def _report(tally: _Tally, bounded: bool, asked: bool, nbytes: int) -> dict[str,
         "rank_ms": _latency(tally.rank_ms),
         "context_tokens": round(float(np.mean(tally.tokens))) if tally.tokens else 0,
         "bytes_used": tally.bytes_used,
+        "degraded": tally.degraded,
         "events": tally.fed,
         "events_per_s": round(tally.fed / tally.feed_s) if tally.feed_s else None,
     }
 
 
-def _intervals(tally: _Tally) -> dict[str, tuple[float, float]]:
+def _intervals(tally: Tally) -> dict[str, tuple[float, float]]:
     found = {}
     for metric in INTERVALS:
         groups: dict[str, list[float]] = {}

@@ -39,7 +39,7 @@ def bench(ctx: click.Context) -> None:
 
 
 @bench.command()
-@click.argument("directory", type=click.Path(exists=True, file_okay=False))
+@click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False))
 @click.option(
     "--unit", type=click.Choice(["turn", "session"]), help="What a ranked list is made of."
 )
@@ -49,20 +49,54 @@ def bench(ctx: click.Context) -> None:
     "--system",
     "systems",
     multiple=True,
-    help="What to measure (holdfast, bm25, recency, none, whole); more than once for a table.",
+    help="What to measure (holdfast, bm25, dense, hybrid, recency, none, whole); more than once "
+    "for a table.",
 )
 @click.option("--streams", type=int, help="Only the first so many streams.")
 @json_option
+@click.option("--all", "everything", is_flag=True, help="Every standard set and system instead.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False),
+    help="With --all: the folder that holds the sets.",
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False),
+    default="build/recall",
+    show_default=True,
+    help="With --all: where results, tables and plots go; a rerun takes up what is there.",
+)
+@click.option("--only", multiple=True, metavar="SET", help="With --all: these sets.")
+@click.option("--peers", is_flag=True, help="With --all: other memories too, where installed.")
 def recall(
-    directory: str,
+    directory: str | None,
     unit: str | None,
     embedder: str | None,
     budget: str | None,
     systems: tuple[str, ...],
     streams: int | None,
     out: str | None,
+    everything: bool,
+    data: str | None,
+    folder: str,
+    only: tuple[str, ...],
+    peers: bool,
 ) -> None:
-    """Measure recall on the set in DIRECTORY (turns.jsonl.gz and queries.jsonl.gz)."""
+    """Measure recall on the set in DIRECTORY (turns.jsonl.gz and queries.jsonl.gz), or on all."""
+    if everything:
+        if data is None or directory is not None:
+            raise click.UsageError("--all takes the folder of the sets as --data, no DIRECTORY")
+        if unit or embedder or budget or systems or out:
+            raise click.UsageError(
+                "--all runs the standard forms and writes results.json: "
+                "no --unit, --embedder, --budget, --system or --json"
+            )
+        _recall_all(data, folder, only, streams, peers)
+        return
+    if directory is None:
+        raise click.UsageError("a DIRECTORY with a data set is needed, or --all and --data")
     from holdfast.bench.recall import run
 
     result = run(
@@ -75,6 +109,20 @@ def recall(
         progress=_say,
     )
     _give(result, out)
+
+
+def _recall_all(
+    data: str, folder: str, only: tuple[str, ...], streams: int | None, peers: bool
+) -> None:
+    """Measure everything, write it down, and say where."""
+    from holdfast.bench.pages import write
+    from holdfast.bench.peers.install import PEERS
+    from holdfast.bench.whole import run
+
+    chosen = tuple(PEERS) if peers else ()
+    results = run(data, folder, only=only, streams=streams, peers=chosen, progress=_say)
+    for path in write(results, folder):
+        click.echo(path)
 
 
 @bench.command()

@@ -40,7 +40,7 @@ class Work:
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        return [(turn.stream, _said(turn)) for turn in self.turns]
+        return [(turn.stream, spoken(turn)) for turn in self.turns]
 
     @property
     def questions(self) -> list[tuple[str, str]]:
@@ -127,7 +127,7 @@ def prepare(data: Dataset, vectors: str | Path | None, limit: int, queries: int)
     ]
     step = max(1, len(fitting) // max(1, queries))
     chosen = fitting[::step][:queries]
-    texts, asked = [_said(turn) for turn in turns], [query.text for _, query in chosen]
+    texts, asked = [spoken(turn) for turn in turns], [query.text for _, query in chosen]
     if vectors is None:
         made, asked_made = hashed(texts), hashed(asked)
     else:
@@ -151,7 +151,7 @@ def hashed(texts: Sequence[str]) -> Vectors:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
     """What one system did in one round."""
 
     version: str
@@ -170,18 +170,18 @@ class _Outcome:
 
 def _round(
     name: str, python: Path, work: Work, where: Path, seconds: float, embedder: Any
-) -> tuple[float, _Outcome, _Outcome]:
+) -> tuple[float, Outcome, Outcome]:
     """The raw disk's pace, Holdfast, and the peer, one after another in the same place."""
     bodies = [text.encode() for _, text in work.rows]
     with tempfile.TemporaryDirectory(prefix=".holdfast-bench-", dir=where) as made:
         folder = Path(made)
         before = raw_appends(folder, bodies, 0.5)
         ours = _holdfast(folder / "ours.holdfast", work, embedder)
-        theirs = _peer(name, python, work, folder, seconds)
+        theirs = ask_peer(name, python, work, folder, seconds)
         return statistics.mean((before, raw_appends(folder, bodies, 0.5))), ours, theirs
 
 
-def _holdfast(path: Path, work: Work, embedder: Any) -> _Outcome:
+def _holdfast(path: Path, work: Work, embedder: Any) -> Outcome:
     import holdfast
 
     added, searched, rankings = [], [], []
@@ -199,10 +199,13 @@ def _holdfast(path: Path, work: Work, embedder: Any) -> _Outcome:
         disk = file_bytes(path)
     model = "no model" if embedder is None else str(getattr(embedder, "name", embedder))
     settings = f"durability=full, {model}"
-    return _Outcome(holdfast.__version__, settings, added, searched, rankings, disk)
+    return Outcome(holdfast.__version__, settings, added, searched, rankings, disk)
 
 
-def _peer(name: str, python: Path, work: Work, folder: Path, seconds: float) -> _Outcome:
+def ask_peer(
+    name: str, python: Path, work: Work, folder: Path, seconds: float, k: int = K
+) -> Outcome:
+    """What a peer did in its own environment: every turn added, every question asked."""
     inside = folder / name
     inside.mkdir()
     np.save(folder / "turns.npy", work.vectors)
@@ -214,7 +217,7 @@ def _peer(name: str, python: Path, work: Work, folder: Path, seconds: float) -> 
         "query_vectors": str(folder / "queries.npy"),
         "rows": work.rows,
         "queries": work.questions,
-        "k": K,
+        "k": k,
         "seconds": seconds,
     }
     runner = Path(__file__).with_name("runner.py")
@@ -229,11 +232,11 @@ def _peer(name: str, python: Path, work: Work, folder: Path, seconds: float) -> 
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise RuntimeError(f"peer {name} ended with code {done.returncode}: {last[0]}")
-    return _Outcome(**json.loads(done.stdout))
+    return Outcome(**json.loads(done.stdout))
 
 
 def _result(
-    name: str, rounds: Sequence[tuple[float, _Outcome, _Outcome]], work: Work
+    name: str, rounds: Sequence[tuple[float, Outcome, Outcome]], work: Work
 ) -> dict[str, Any]:
     ratios = [ours.adds_per_s / theirs.adds_per_s for _, ours, theirs in rounds]
     return {
@@ -245,7 +248,7 @@ def _result(
     }
 
 
-def _row(outcomes: Sequence[_Outcome], work: Work, scored: bool) -> dict[str, Any]:
+def _row(outcomes: Sequence[Outcome], work: Work, scored: bool) -> dict[str, Any]:
     first = outcomes[0]
     row: dict[str, Any] = {
         "version": first.version,
@@ -271,7 +274,8 @@ def _row(outcomes: Sequence[_Outcome], work: Work, scored: bool) -> dict[str, An
     return row
 
 
-def _said(turn: Turn) -> str:
+def spoken(turn: Turn) -> str:
+    """A turn as peers are given it, which keep no speaker beside the text."""
     return f"{turn.who}: {turn.shown}"
 
 
