@@ -61,7 +61,7 @@ def rows(draw: st.DrawFn, seq: int | None = None) -> Row:
         tokens=draw(st.integers(0, 2**24)),
         length=draw(st.integers(0, 2**24)),
         surprise=float(draw(st.integers(0, 100))) / 4,
-        dated=draw(st.booleans()),
+        cues=draw(st.sampled_from([0, 4, 8, 252])),
     )
 
 
@@ -120,7 +120,7 @@ def test_lower_tiers_quote_exactly_and_remember_the_digest(text: str, data: st.D
     content = content_bytes(text)
     row = to_row(
         Event(text), content, seq=1, at=0, recorded_at=0, episode=0, tokens=1, length=1,
-        surprise=0, dated=False,
+        surprise=0, cues=0,
     )  # fmt: skip
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), min_size=2, max_size=6)))
     spans = [

@@ -20,10 +20,10 @@ SRC = Path(holdfast.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "records"),
     ("budget", "codec", "derive", "registry"),
-    ("retention", "models", "stores", "recall.columns", "recall.postings", "recall"),
+    ("retention", "models", "stores", "recall"),
     ("lower",),
     ("mirror",),
-    ("retain", "recall.fuse", "recall.pack", "recall.query"),
+    ("retain",),
     ("commit", "write", "read", "exchange", "verify", "backlog"),
     ("memory",),
     ("aio", "operations"),

@@ -26,7 +26,7 @@ def _row(event: Event) -> Row:
     terms = index_terms(event.speaker, event.text)
     return to_row(
         event, content, seq=3, at=T0, recorded_at=T0, episode=1, tokens=count_tokens(event.text),
-        length=len(terms), surprise=1.0, dated=False,
+        length=len(terms), surprise=1.0, cues=0,
     )  # fmt: skip
 
 

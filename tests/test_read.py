@@ -54,9 +54,11 @@ def test_filters_never_leak(
         memory.observe_many(past)
         hits = memory.rank(query, **filters)
         context = memory.recall(query, tokens=tokens, **filters)
+        wide = memory.recall(query, tokens=tokens)
+        again = memory.recall(query, tokens=tokens, previous=wide, **filters)
         reasons = {seq: memory.why_not(seq, query, tokens=tokens, **filters) for seq in (1, 2)}
     assert {hit.seq for hit in hits} <= visible
-    assert {item.seq for item in context.items} <= visible
+    assert {item.seq for item in context.items + again.items} <= visible
     assert {omission.seq for omission in context.omissions} <= visible
     for seq, reason in reasons.items():
         if seq <= len(past):
@@ -237,7 +239,7 @@ def test_why_not_has_a_sentence_for_every_reason() -> None:
             "too late": memory.why_not(lone, "zebra", before=lone),
             "no term": memory.why_not(lone, "umbrella", tokens=200),
             "best": memory.why_not(lone, "zebra", tokens=200),
-            "repeat": memory.why_not(twice[0], "umbrella door", tokens=300),
+            "repeat": memory.why_not(twice[1], "umbrella door", tokens=300),
             "full": memory.why_not(_last(memory, "key", 40), "key", tokens=200),
             "too far": memory.why_not(_last(memory, "key", 60), "key", tokens=900),
         }

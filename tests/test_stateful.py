@@ -109,7 +109,8 @@ class MemoryMachine(RuleBasedStateMachine):
             event = self.events[item.seq]
             assert not scope or event.scope == scope or event.scope.startswith(scope + "/")
             if item.tier == Tier.VERBATIM and isinstance(event.content, str):
-                assert item.text == event.content
+                assert item.excerpt or item.text == event.content
+                assert all(quote.text in event.content for quote in item.quotes)
                 assert item.span == (0, len(content_bytes(event.content)))
 
     @rule()

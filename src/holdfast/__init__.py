@@ -20,6 +20,7 @@ from holdfast.records import (
     Receipt,
     Record,
     Scope,
+    ScopeHit,
     Tier,
     Usage,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Receipt",
     "Record",
     "Scope",
+    "ScopeHit",
     "Tier",
     "Usage",
     "Verification",

@@ -51,7 +51,7 @@ _TAIL = struct.Struct("<IHI")  # length of body, length of "who", CRC-32 of all 
 _BLOCK = struct.Struct("<BII")  # format, rows, bytes of the "who" table
 _FORMAT = 1
 
-BYTES, PINNED, DATED = 1, 2, 4  # flags
+BYTES, PINNED, DATED = 1, 2, 4  # flags; the higher bits are those of `derive.cues`
 _LEVEL = 3  # 6 is 4 % smaller and takes half as long again, on every rewrite of a block
 _DICTIONARY_BYTES = 16_384
 _WORTH_IT = 0.97  # a dictionary must save more than 3 %; on chats it saves about 10 %
@@ -108,7 +108,7 @@ def to_row(
     tokens: int,
     length: int,
     surprise: float,
-    dated: bool,
+    cues: int,
 ) -> Row:
     """A new event as a verbatim row."""
     extras: dict[str, Any] = {}
@@ -120,9 +120,7 @@ def to_row(
         extras["parents"] = event.parents
     extra = json.dumps(extras, separators=(",", ":")).encode() if extras else b""
     flags = (
-        (0 if isinstance(event.content, str) else BYTES)
-        | (PINNED if event.pinned else 0)
-        | (DATED if dated else 0)
+        (0 if isinstance(event.content, str) else BYTES) | (PINNED if event.pinned else 0) | cues
     )
     return Row(
         seq=seq,

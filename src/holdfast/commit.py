@@ -12,11 +12,12 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from holdfast.codec import DICTIONARY_BLOCKS, Block, Row, digest, encode_tail, to_row
+from holdfast.derive import passages
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
 from holdfast.errors import BudgetError, ClosedError, IdempotencyError
@@ -27,7 +28,7 @@ from holdfast.stores.base import Store, Transaction
 
 _KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered
 _PAGE = 4096
-_NEAR = 4  # sequence numbers so close share a page
+_FAR = 10_000  # vectors so many sequence numbers apart share no page
 _ROW_OVERHEAD = 100  # bytes of a tail row beside its content
 
 
@@ -42,7 +43,7 @@ class Append:
     terms: Sequence[int]
     length: int
     tokens: int
-    dated: bool
+    cues: int  # flags that tell what kind of thing the text says
 
     @property
     def weight(self) -> int:
@@ -61,7 +62,7 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Vectors for events that had none: (sequence number, stored form)."""
+    """Vectors for events that had none: (sequence number, all of its vectors as stored)."""
 
     codes: Sequence[tuple[int, bytes]]
     embedder: str
@@ -70,8 +71,9 @@ class Embedded:
     def weight(self) -> int:
         """As of `Append`: vectors far apart in the stream lie on pages of their own."""
         seqs = [seq for seq, _ in self.codes]
-        far = sum(abs(b - a) > _NEAR for a, b in pairwise([-2 * _NEAR, *seqs]))
-        return 4 * _PAGE * far + sum(2 * (len(code) + 32) for _, code in self.codes)
+        gaps = [abs(b - a) for a, b in pairwise([-_FAR, *seqs])]
+        sizes = [2 * (len(code) + 32) for _, code in self.codes]
+        return sum(min(gap * size, 4 * _PAGE + size) for gap, size in zip(gaps, sizes, strict=True))
 
 
 Change = Append | Embedded
@@ -282,14 +284,22 @@ class Committer:
             )
 
     def drop_vectors(self, embedder: str) -> None:
-        """Forget every vector that another embedder than this one made."""
+        """Forget every vector that another embedder than this one made, or of other passages."""
+        scheme = _scheme(embedder)
         with self.writing:
-            while self._store.meta("embedder") not in (None, embedder):
-                page = [seq for seq, _ in islice(self._store.vectors(), 256)]
+            if self._store.meta("embedder") in (None, scheme):
+                return
+            while self._store.meta("embedder") != scheme:
+                page, nbytes = [], 0
+                for seq, code in self._store.vectors():
+                    page.append(seq)
+                    nbytes += len(code)
+                    if nbytes > self._store.batch_bytes():
+                        break
                 with self._store.transaction() as tx:
                     tx.delete_vectors(page)
-                    if len(page) < 256:
-                        tx.set_meta("embedder", embedder)
+                    if not page:
+                        tx.set_meta("embedder", scheme)
             self._mirror.load()
 
     @property
@@ -355,7 +365,7 @@ class Committer:
             if isinstance(change, Embedded):
                 kept = self._still_kept(change.codes)
                 tx.put_vectors(kept)
-                tx.set_meta("embedder", change.embedder)
+                tx.set_meta("embedder", _scheme(change.embedder))
                 changes.vectors.append(kept)
                 outcomes.append(None)
                 continue
@@ -382,7 +392,7 @@ class Committer:
             episode, _ = self._episodes.place(event.scope, at, change.terms)
             row = to_row(
                 event, change.content, seq=seq, at=at, recorded_at=now, episode=episode,
-                tokens=change.tokens, length=change.length, surprise=surprise, dated=change.dated,
+                tokens=change.tokens, length=change.length, surprise=surprise, cues=change.cues,
             )  # fmt: skip
             seq += 1
             changes.appended.append((row, change.terms))
@@ -453,6 +463,11 @@ class Committer:
             demoted=losses.demoted,
             evicted=losses.evicted,
         )
+
+
+def _scheme(embedder: str) -> str:
+    """What a stored vector is: whose it is, and of what."""
+    return f"{embedder}+{passages.SCHEME}"
 
 
 def body_digest(change: Append) -> bytes:

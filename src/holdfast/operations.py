@@ -100,6 +100,12 @@ OPERATIONS: tuple[Operation, ...] = (
         {"query": "where is the spare key?", "limit": 10},
     ),
     Operation(
+        "rank_scopes",
+        "rank_scopes",
+        "Return the scopes (sessions) that a question is about, best first",
+        {"query": "where is the spare key?", "limit": 10},
+    ),
+    Operation(
         "why_not",
         "why_not",
         "Say why an event did not come back for a question",

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from holdfast.codec import Row
+from holdfast.lower import row_terms, text_of
 from holdfast.mirror import Mirror
-from holdfast.recall.columns import Rows
-from holdfast.recall.fuse import Weights, score
+from holdfast.recall.columns import Bools, Rows
+from holdfast.recall.fuse import Ranking, score, score_scopes
 from holdfast.recall.pack import SMALLEST_LINE, Packer, pack_hits
-from holdfast.recall.query import parse
-from holdfast.records import Context, Hit
+from holdfast.recall.pool import join, probe, unread
+from holdfast.recall.query import Query, parse
+from holdfast.recall.weights import Weights
+from holdfast.records import Context, Hit, Scope, ScopeHit
 
 Counter = Callable[[str], int]
 
@@ -65,41 +69,104 @@ Asking = Generator[Embed, Embedding, "list[Hit]"]
 def rank(reader: Reader, text: str, filters: Filters, limit: int) -> Asking:
     """The best `limit` events for a query, best first, each score explained by its parts."""
     answer = yield Embed(text)
-    return _best(reader, text, answer, filters, limit, explain=True)
+    query = parse(text, reader.clock())
+    return _score(reader, query, answer, filters, limit, explain=True).hits
+
+
+def rank_scopes(
+    reader: Reader, text: str, filters: Filters, limit: int
+) -> Generator[Embed, Embedding, list[ScopeHit]]:
+    """The best `limit` scopes for a query, best first."""
+    answer = yield Embed(text)
+    query = parse(text, reader.clock())
+    mirror = reader.mirror
+    with mirror.lock:
+        return score_scopes(
+            mirror.columns, mirror.postings, mirror.vectors,
+            query, answer.vector, _visible(mirror, filters), limit, reader.weights,
+            partial(terms_of, mirror), scoped=bool(filters.scope),
+        )  # fmt: skip
+
+
+def terms_of(mirror: Mirror, row: int) -> Sequence[int]:
+    found = mirror.row(int(mirror.columns.seq[row]))
+    return row_terms(found) if found is not None else ()
 
 
 def recall(
-    reader: Reader, text: str, filters: Filters, tokens: int, limit: int, explain: bool
+    reader: Reader,
+    text: str,
+    filters: Filters,
+    tokens: int,
+    limit: int,
+    explain: bool,
+    previous: Context | None = None,
+    hops: int = 0,
 ) -> Generator[Embed, Embedding, Context]:
     """The context for a query: ranked, cited, never over `tokens`."""
     everything = _everything(reader, text, filters, tokens)  # 1 small enough: nothing ranked away
     if everything is not None:
         return everything
     answer = yield Embed(text)  # 2 ask a model, if there is one; nothing is locked
-    hits = _best(reader, text, answer, filters, limit, explain)  # 3 candidates in one order
+    query = parse(text, reader.clock())
+    found = _score(reader, query, answer, filters, limit, explain)  # 3 candidates in one order
+    hits = _follow(reader, query, answer, filters, found.hits, limit, explain, hops)  # 4 ask on
     packer = Packer(tokens, reader.count)
     view = _View(reader.mirror, filters)
-    pack_hits(packer, hits, view, explain)  # 4 fit to the budget, cite, add what came around
-    return packer.finish(text, degraded=answer.degraded, partial=answer.partial)
+    pack_hits(packer, hits, view, text, explain, previous)  # 5 fit to the budget, cite
+    return packer.finish(
+        text, confidence=found.confidence, degraded=answer.degraded, partial=answer.partial
+    )
 
 
-def _best(
-    reader: Reader, text: str, answer: Embedding, filters: Filters, limit: int, explain: bool
-) -> list[Hit]:
-    query = parse(text, reader.clock())
+def _score(
+    reader: Reader, query: Query, answer: Embedding, filters: Filters, limit: int, explain: bool
+) -> Ranking:
     mirror = reader.mirror
     with mirror.lock:
-        visible = mirror.columns.visible(
-            filters.scope, filters.since, filters.until, filters.before
-        )
-        return score(mirror, query, answer.vector, visible, limit, reader.weights, explain)
+        visible = _visible(mirror, filters)
+        return score(
+            mirror.columns, mirror.postings, mirror.vectors,
+            query, answer.vector, visible, limit, reader.weights,
+            scoped=bool(filters.scope), explain=explain,
+        )  # fmt: skip
+
+
+def _follow(
+    reader: Reader,
+    query: Query,
+    answer: Embedding,
+    filters: Filters,
+    pool: list[Hit],
+    limit: int,
+    explain: bool,
+    hops: int,
+) -> list[Hit]:
+    """The pool of hits after some steps of asking again with what was found."""
+    mirror, read = reader.mirror, set[int]()
+    for step in range(1, hops + 1):
+        rows = [row for seq in unread(pool, read) if (row := mirror.row(seq)) is not None]
+        with mirror.lock:
+            visible = _visible(mirror, filters)
+            look_up = partial(mirror.postings.match, limit=0, allowed=visible)
+            asked = probe(query, map(text_of, rows), look_up)
+        if asked is None:
+            break
+        query = asked
+        found = _score(reader, query, answer, filters, limit, explain)
+        pool = join(pool, found.hits, step, limit)
+    return pool
+
+
+def _visible(mirror: Mirror, filters: Filters) -> Bools | None:
+    return mirror.columns.visible(filters.scope, filters.since, filters.until, filters.before)
 
 
 def _everything(reader: Reader, text: str, filters: Filters, tokens: int) -> Context | None:
     """The whole visible history, if it fits the token budget (ConvoMem, arXiv:2511.10523)."""
     columns = reader.mirror.columns
     with reader.mirror.lock:
-        visible = columns.visible(filters.scope, filters.since, filters.until, filters.before)
+        visible = _visible(reader.mirror, filters)
         n = len(columns) if visible is None else int(visible.sum())
         if n * SMALLEST_LINE > tokens:
             return None
@@ -126,6 +193,16 @@ class _View:
 
     def row(self, seq: int) -> Row | None:
         return self.mirror.row(seq)
+
+    def sees(self, seq: int) -> bool:
+        """Whether an event is kept and the query may see it."""
+        columns, filters = self.mirror.columns, self.filters
+        with self.mirror.lock:
+            row = columns.find(seq)
+            if row is None or not Scope(filters.scope).covers(columns.whos[columns.who[row]].scope):
+                return False
+            bounds = filters.since, filters.until, filters.before
+            return bool(columns.inside(np.array([row]), *bounds)[0])
 
     def tokens(self, seqs: Sequence[int]) -> list[int]:
         """Tokens of the text of each event, as counted when it was stored."""
@@ -159,9 +236,7 @@ def why_not(
         if row is None:
             never = seq < 1 or seq >= mirror.next_seq
             return f"event {seq} " + ("was never observed" if never else "was evicted")
-        visible = mirror.columns.visible(
-            filters.scope, filters.since, filters.until, filters.before
-        )
+        visible = _visible(mirror, filters)
         if visible is not None and not visible[row]:
             return f"event {seq} is outside the scope or the time that was asked for"
         n = len(mirror.columns)
@@ -171,10 +246,10 @@ def why_not(
             return f"event {seq} is in the context, which holds everything that is visible"
         return f"event {seq} repeats the words of an earlier event, which is in the context"
     answer = yield Embed(text)
-    hits = _best(reader, text, answer, filters, n, explain=False)
+    hits = _score(reader, parse(text, reader.clock()), answer, filters, n, explain=False).hits
     place = next((i for i, hit in enumerate(hits, 1) if hit.seq == seq), None)
     packer = Packer(tokens, reader.count)
-    pack_hits(packer, hits[:limit], _View(mirror, filters), explain=False)
+    pack_hits(packer, hits[:limit], _View(mirror, filters), text, explain=False)
     if seq in packer:
         as_what = f"match {place} of {len(hits)}" if place else "the neighbour of a match"
         return f"event {seq} is in the context, as {as_what}"

@@ -161,8 +161,23 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class ScopeHit:
+    """One scope that matched a query; `seqs` are its best events, `parts` add up to `score`."""
+
+    scope: str
+    score: float
+    seqs: tuple[int, ...]
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One entry of a context: a byte-exact quote, or a gist or trace that says it is one."""
+    """One entry of a context: a byte-exact quote, or a gist or trace that says it is one.
+
+    `quotes` says which bytes `text` is made of where it is not all of them: at tier GIST, and for
+    an excerpt of an event that is too long to be shown whole. `cut` says that an excerpt breaks
+    off inside a sentence. `why` is "kept" if it is shown only to continue a previous context.
+    """
 
     seq: int
     tier: Tier
@@ -172,13 +187,21 @@ class Item:
     at: float
     scope: str
     score: float
-    why: Literal["match", "neighbour"]
+    why: Literal["match", "neighbour", "kept"]
     parts: Mapping[str, float] = field(default_factory=_empty)
+    quotes: tuple[Quote, ...] = ()
+    cut: bool = False
+
+    @property
+    def excerpt(self) -> bool:
+        """Whether the event is kept whole and shown in part."""
+        return self.tier == Tier.VERBATIM and bool(self.quotes)
 
     @property
     def citation(self) -> str:
-        """Where it comes from: ``e<sequence>[<first byte>:<last byte>]``."""
-        return f"e{self.seq}[{self.span[0]}:{self.span[1]}]"
+        """Where it comes from: ``e<sequence>[<first byte>:<end>]``, with a comma between quotes."""
+        spans = [(quote.start, quote.end) for quote in self.quotes] or [self.span]
+        return f"e{self.seq}[{','.join(f'{start}:{end}' for start, end in spans)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +221,8 @@ class Context:
     string and never exceeds `token_budget`. `items` are in the order of `text`; `whole` says
     that everything visible fitted, so nothing was ranked away. `degraded` says that the embedder
     did not answer in time and recall was lexical; `partial` that some vectors are not made yet.
+    `confidence` is the chance, as measured over public questions, that the memory holds an answer;
+    None where nothing was ranked, since everything is here.
     """
 
     query: str
@@ -209,6 +234,7 @@ class Context:
     whole: bool = False
     degraded: bool = False
     partial: bool = False
+    confidence: float | None = None
 
     @property
     def ranked(self) -> tuple[Item, ...]:

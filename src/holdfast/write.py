@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from holdfast.codec import content_bytes
+from holdfast.codec import DATED, content_bytes
 from holdfast.commit import Append, Committer
+from holdfast.derive.cues import cues
 from holdfast.derive.terms import chunk_terms
 from holdfast.derive.times import chunks_mention_time
 from holdfast.derive.tokens import chunk_tokens, count_tokens
@@ -33,7 +34,7 @@ _LATEST = 253_402_300_800.0  # the year 10000
 def observe(committer: Committer, event: Event, count: Counter, largest: int) -> Receipt:
     """Store one event; durable and findable when this returns."""
     content = admit(event, largest)  # 1 refuse what breaks a rule
-    change = derive(event, content, count)  # 2 terms, tokens, times: nothing that needs a model
+    change = derive(event, content, count)  # 2 terms, tokens, cues: nothing that needs a model
     (receipt,) = committer.submit([change])  # 3 one transaction with whoever else is writing
     assert isinstance(receipt, Receipt)
     return receipt
@@ -119,7 +120,7 @@ def derive(event: Event, content: bytes, count: Counter) -> Append:
         terms=terms,
         length=len(terms),
         tokens=chunk_tokens(text, chunks) if count is count_tokens else count(text),
-        dated=chunks_mention_time(text, chunks),
+        cues=cues(text, chunks) | (DATED if chunks_mention_time(text, chunks) else 0),
     )
 
 

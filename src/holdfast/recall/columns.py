@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.codec import DATED, PINNED, Block, Row, Who
+from holdfast.codec import PINNED, Block, Row, Who
 from holdfast.derive.terms import words
 from holdfast.records import Episode, Scope
 
@@ -16,6 +16,8 @@ Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 NO_SEGMENT = -1
+_ASSISTANTS = frozenset({"assistant", "ai", "bot", "model"})
+_USERS = frozenset({"user", "human"})
 _MOST = 65_535
 
 _FIELDS = np.dtype(
@@ -62,6 +64,9 @@ class Columns:
         self._last_of: dict[str, int] = {}  # scope -> newest row
         self._speaking: dict[str, list[int]] = {}  # word of a speaker's name -> whos
         self._episodes: dict[int, list[int]] = {}  # episode -> [events, terms]
+        self._roles: dict[frozenset[str], npt.NDArray[np.float64]] = {}
+        self._scopes: dict[str, int] = {}  # numbered as they are first asked for
+        self._scope_ids = np.zeros(0, np.int64)
         self.total_length = 0
 
     def __getattr__(self, name: str) -> npt.NDArray[Any]:
@@ -227,7 +232,8 @@ class Columns:
         who = self._data["who"]
         used = np.unique(who)
         kept_whos = [self.whos[i] for i in used]
-        self.whos, self._who_of, self._speaking = [], {}, {}
+        self.whos, self._who_of, self._speaking, self._roles = [], {}, {}, {}
+        self._scopes, self._scope_ids = {}, np.zeros(0, np.int64)
         for label in kept_whos:
             self._add_who(label)
         self._data["who"] = np.searchsorted(used, who).astype(np.int32)
@@ -273,6 +279,21 @@ class Columns:
         said[found] = 1.0
         return said
 
+    def assistants(self) -> npt.NDArray[np.float64]:
+        """1 for each of `whos` that is an assistant by its role, or by its name."""
+        return self._of_role(_ASSISTANTS)
+
+    def users(self) -> npt.NDArray[np.float64]:
+        """1 for each of `whos` that is a user by its role, or by its name."""
+        return self._of_role(_USERS)
+
+    def _of_role(self, names: frozenset[str]) -> npt.NDArray[np.float64]:
+        known = self._roles.get(names, np.zeros(0))
+        if len(known) < len(self.whos):
+            fresh = [(w.role or w.speaker or "").lower() in names for w in self.whos[len(known) :]]
+            known = self._roles[names] = np.append(known, np.array(fresh, np.float64))
+        return known
+
     def episodes(self) -> Iterator[Episode]:
         """The kept runs of events in one scope, in order of their first event."""
         rows = np.flatnonzero(self.alive)
@@ -295,9 +316,17 @@ class Columns:
         yield from sorted(found, key=lambda episode: episode.first)
 
     def scope_ids(self) -> Rows:
-        """A number for the scope of each of `whos`, (whos,)."""
-        ids: dict[str, int] = {}
-        return np.array([ids.setdefault(who.scope, len(ids)) for who in self.whos], np.int64)
+        """A number for the scope of each of `whos`, (whos,); see `scope_names`."""
+        fresh = self.whos[len(self._scope_ids) :]
+        if fresh:
+            ids = [self._scopes.setdefault(who.scope, len(self._scopes)) for who in fresh]
+            self._scope_ids = np.append(self._scope_ids, np.array(ids, np.int64))
+        return self._scope_ids
+
+    def scope_names(self) -> list[str]:
+        """The scopes by their numbers."""
+        self.scope_ids()
+        return list(self._scopes)
 
     def open_episodes(self, most: int) -> list[tuple[str, int, float, int]]:
         """The newest episode of the most recent scopes: scope, id, time of its last event, events.
@@ -337,10 +366,6 @@ class Columns:
     @property
     def pinned(self) -> Bools:
         return (self.flags & PINNED) > 0
-
-    @property
-    def dated(self) -> Bools:
-        return (self.flags & DATED) > 0
 
 
 def _doubled(column: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:

@@ -1,201 +1,187 @@
-"""One fused, explained score for every candidate.
-
-The score is a sum of a few monotone parts, each with one weight:
-
-=============  ==============================================================================
-bm25           z-score of BM25 over the visible events
-episode        z-score of BM25 over their episodes
-coverage       share of the query's idf mass that the event holds
-neighbourhood  the same over the event and its neighbours in its scope (two before, one after),
-               counted less the longer the event is: long turns stand on their own
-speaker        the query names the event's speaker
-when           the query asks for a time and the event mentions one
-moment         the event happened in a span of time the query names
-dense          z-score of the cosine to the query's vector, where there is an embedder
-=============  ==============================================================================
-
-Candidates are the events with the best BM25 (and the best cosine), and their neighbours. BM25
-itself is exact over every visible event; the other parts are computed for candidates only.
-"""
+"""One score for every candidate: the weighted sum of its signals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.mirror import Mirror
-from holdfast.recall.columns import Bools, Rows
-from holdfast.recall.postings import Match
-from holdfast.recall.query import Query
-from holdfast.records import Hit
-
-Floats = npt.NDArray[np.float64]
+from holdfast.derive.cues import PREFERENCE
+from holdfast.recall.columns import Bools, Columns, Rows
+from holdfast.recall.confidence import confidence
+from holdfast.recall.look import Floats, Look
+from holdfast.recall.postings import Postings
+from holdfast.recall.query import Query, Wants
+from holdfast.recall.query import at as query_at
+from holdfast.recall.scopes import TermsOf, rank_scopes
+from holdfast.recall.signals import SIGNALS
+from holdfast.recall.vectors import Vectors
+from holdfast.recall.weights import Weights
+from holdfast.records import Hit, ScopeHit
 
 SHORTLIST = 256  # candidates by BM25, and again by cosine; more of them made recall no better
 _AROUND = 64  # the best candidates whose neighbours are candidates too
-_EPISODE_K1, _EPISODE_B = 1.2, 0.75
+_SPECIAL = 128  # candidates for what a query wants beside its words: a time, a preference
+_NEWEST = 48  # events that a line of a conversation may go on from, whatever their words
 _NO_PARTS: Mapping[str, float] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How much each part counts, and the length in terms at which a neighbourhood counts half."""
+class Ranking(NamedTuple):
+    """The best events for a query, best first, and the chance that they answer it."""
 
-    bm25: float = 0.24
-    episode: float = 0.57
-    coverage: float = 1.84
-    neighbourhood: float = 3.53
-    half_length: float = 15.0
-    speaker: float = 2.08
-    when: float = 1.56
-    moment: float = 1.0
-    dense: float = 0.9
+    hits: list[Hit]
+    confidence: float
 
 
 def score(
-    mirror: Mirror,
+    columns: Columns,
+    postings: Postings,
+    vectors: Vectors | None,
     query: Query,
     vector: npt.NDArray[np.float32] | None,
     visible: Bools | None,
     limit: int,
     weights: Weights,
-    explain: bool,
-) -> list[Hit]:
+    *,
+    scoped: bool = False,
+    explain: bool = True,
+) -> Ranking:
     """The best `limit` visible events, best first; ties go to the newer one.
 
     Without `explain` the hits carry no parts.
     """
-    columns = mirror.columns
-    match = mirror.postings.match(query.terms, SHORTLIST, allowed=visible)
-    rows = _candidates(mirror, match, vector, visible)
-    if not len(rows):
-        return []
-    bits, around = _own_and_around(mirror, match, rows)
-    gate = 1.0 / (1.0 + columns.length[rows] / weights.half_length)
-    parts: dict[str, Floats] = {
-        "bm25": weights.bm25 * _z(match.score_of(rows), match.mean, match.std),
-        "episode": weights.episode * _episodes(mirror, match, rows, bits, visible),
-        "coverage": weights.coverage * _mass(bits, match.idf),
-        "neighbourhood": weights.neighbourhood * gate * _mass(around, match.idf),
-    }
-    named = columns.spoken_by(query.words)
-    if named is not None:
-        parts["speaker"] = weights.speaker * named[columns.who[rows]]
-    if query.asks_when:
-        parts["when"] = weights.when * columns.dated[rows].astype(np.float64)
-    if query.moments:
-        parts["moment"] = weights.moment * _in_moments(columns.at[rows], query)
-    if vector is not None and mirror.vectors is not None:
-        parts["dense"] = weights.dense * _dense(mirror, vector, rows)
-    total = sum(parts.values(), np.zeros(len(rows)))
-    order = np.lexsort((-rows, -total))[:limit]
-    seqs, totals = columns.seq[rows[order]].tolist(), total[order].tolist()
-    if not explain:
-        return [Hit(seq, value, _NO_PARTS) for seq, value in zip(seqs, totals, strict=True)]
-    table = np.column_stack([part[order] for part in parts.values()]).tolist()
-    return [
-        Hit(seq, value, dict(zip(parts, line, strict=True)))
-        for seq, value, line in zip(seqs, totals, table, strict=True)
+    look = candidates(columns, postings, vectors, query, vector, visible, scoped)
+    if not len(look.rows):
+        return Ranking([], 0.0)
+    kind = {"asks": query.asks, "vectors": look.vector is not None}
+    total, parts = fuse(look, weights.table(**kind))
+    order = np.lexsort((-look.rows, -total))[:limit]
+    seqs, totals = columns.seq[look.rows[order]].tolist(), total[order].tolist()
+    lines = repeat(())
+    if explain and parts:
+        lines = np.column_stack([part[order] for part in parts.values()]).tolist()
+    hits = [
+        Hit(seq, value, dict(zip(parts, line, strict=True)) if line else _NO_PARTS)
+        for seq, value, line in zip(seqs, totals, lines, strict=False)
     ]
+    return Ranking(hits, confidence(look, total, weights.clues(**kind)))
 
 
-def _candidates(
-    mirror: Mirror, match: Match, vector: npt.NDArray[np.float32] | None, visible: Bools | None
-) -> Rows:
-    """Rows worth a closer look, unique, ascending."""
-    columns = mirror.columns
-    best = match.rows[:_AROUND]
-    near = np.concatenate([columns.before[best], columns.after[best]]).astype(np.int64)
-    near = near[near >= 0]
-    if visible is not None and len(near):
-        near = near[visible[near]]
-    found = [match.rows, near]
-    if vector is not None and mirror.vectors is not None:
-        found.append(mirror.vectors.search(vector, SHORTLIST, allowed=visible)[0])
-    rows = np.concatenate(found)
-    rows.sort()
-    return rows[np.diff(rows, prepend=-1) > 0]
-
-
-def _z(values: npt.NDArray[np.float32], mean: float, std: float) -> Floats:
-    return (values.astype(np.float64) - mean) / std if std > 0 else np.zeros(len(values))
-
-
-def _mass(bits: npt.NDArray[np.uint64], idf: Floats) -> Floats:
-    """Share of the query's idf mass whose terms are set in `bits`, (n,)."""
-    total = float(idf[:64].sum())
-    if total <= 0:
-        return np.zeros(len(bits))
-    return _spread(bits, len(idf)) @ idf[:64] / total
-
-
-def _spread(bits: npt.NDArray[np.uint64], n_terms: int) -> Floats:
-    """Bits as a matrix, (n, terms)."""
-    shifts = np.arange(min(n_terms, 64), dtype=np.uint64)
-    return ((bits[:, None] >> shifts) & np.uint64(1)).astype(np.float64)
-
-
-def _own_and_around(
-    mirror: Mirror, match: Match, rows: Rows
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Query terms that each row holds; and that it, the two before or the one after hold."""
-    before, after = mirror.columns.before, mirror.columns.after
-    first = before[rows]
-    second = np.where(first >= 0, before[first], -1)
-    window = np.concatenate([rows, first, second, after[rows]])
-    bits = match.bits(window).reshape(4, len(rows))
-    return bits[0], np.bitwise_or.reduce(bits, axis=0)
-
-
-def _episodes(
-    mirror: Mirror,
-    match: Match,
-    rows: Rows,
-    bits: npt.NDArray[np.uint64],
+def score_scopes(
+    columns: Columns,
+    postings: Postings,
+    vectors: Vectors | None,
+    query: Query,
+    vector: npt.NDArray[np.float32] | None,
     visible: Bools | None,
-) -> Floats:
-    """z-score of each candidate's episode: BM25 where a term's frequency counts events."""
-    columns = mirror.columns
-    held = columns.episode[rows]
-    order = np.argsort(held, kind="stable")
-    starts = np.flatnonzero(np.diff(held[order], prepend=-1))
-    episodes = held[order[starts]]
-    inverse = np.searchsorted(episodes, held)
-    filtered = visible is not None and int(np.count_nonzero(visible)) < len(columns)
-    stats = (
-        columns.visible_episodes(visible, episodes)
-        if filtered and visible is not None
-        else columns.all_episodes(episodes)
-    )
-    frequency = np.add.reduceat(_spread(bits, len(match.idf))[order], starts, axis=0)
-    df = (frequency > 0).sum(axis=0)
-    idf = np.log1p((stats.total - df + 0.5) / (df + 0.5))
-    mean_terms = max(1.0, stats.terms / max(1, stats.total))
-    events, terms = stats.sizes.T
-    norm = _EPISODE_K1 * (1 - _EPISODE_B + _EPISODE_B * terms / mean_terms)
-    scores = (frequency * (_EPISODE_K1 + 1) / (frequency + norm[:, None])) @ idf
-    mean = float(scores @ events) / max(1, stats.events)
-    variance = float(scores**2 @ events) / max(1, stats.events) - mean**2
-    z = (scores - mean) / np.sqrt(variance) if variance > 1e-12 else np.zeros(len(scores))
-    return np.asarray(z[inverse])
+    limit: int,
+    weights: Weights,
+    terms_of: TermsOf,
+    *,
+    scoped: bool = False,
+) -> list[ScopeHit]:
+    """The best `limit` scopes that hold anything of the query, best first."""
+    look = candidates(columns, postings, vectors, query, vector, visible, scoped)
+    if not len(look.rows):
+        return []
+    kind = {"asks": query.asks, "vectors": look.vector is not None}
+    scores, _ = fuse(look, weights.table(**kind))
+    lookup = partial(postings.match, limit=0, allowed=visible)
+    return rank_scopes(look, scores, weights.of_scopes(**kind), limit, lookup, terms_of)
 
 
-def _in_moments(at: Floats, query: Query) -> Floats:
-    inside = np.zeros(len(at), np.bool_)
-    for moment in query.moments:
-        inside |= (at >= moment.start) & (at < moment.end)
-    return inside.astype(np.float64)
+def fuse(look: Look, weights: Mapping[str, float]) -> tuple[Floats, dict[str, Floats]]:
+    """The score of each candidate, and the parts that it is the sum of."""
+    parts: dict[str, Floats] = {}
+    total = np.zeros(len(look.rows))
+    for name, weight in weights.items():
+        values = SIGNALS[name](look)
+        if values is not None:
+            part = parts[name] = weight * values
+            total += part
+    return total, parts
 
 
-def _dense(mirror: Mirror, vector: npt.NDArray[np.float32], rows: Rows) -> Floats:
-    assert mirror.vectors is not None
-    cosine = mirror.vectors.cosine_of(vector, rows).astype(np.float64)
-    known = np.isfinite(cosine)
-    if known.sum() < 2:
-        return np.zeros(len(rows))
-    mean, std = float(cosine[known].mean()), float(cosine[known].std())
-    return np.where(known, (cosine - mean) / std if std > 0 else 0.0, 0.0)
+def candidates(
+    columns: Columns,
+    postings: Postings,
+    vectors: Vectors | None,
+    query: Query,
+    vector: npt.NDArray[np.float32] | None,
+    visible: Bools | None,
+    scoped: bool = False,
+) -> Look:
+    """The events worth a close look.
+
+    BM25 is exact over every visible event, and so is the cosine. Their best, the neighbours of the
+    very best, and what the query wants whatever its words are candidates: no other event can come
+    back.
+    """
+    match = postings.match(query.terms, SHORTLIST, allowed=visible)
+    best = match.rows[:_AROUND]
+    found = [match.rows, _seen(columns.before[best], visible), _seen(columns.after[best], visible)]
+    if vector is not None and vectors is not None:
+        found.append(vectors.search(vector, SHORTLIST, allowed=visible)[0])
+    else:
+        vector = None
+    if query.moments:
+        times = _in_moments(columns, query, visible)
+        newest = _newest(columns.alive, visible, 1)
+        if not len(times) and len(newest):  # "last week", asked of a memory that ends a year ago
+            query = query_at(query, float(columns.at[newest[0]]))
+            times = _in_moments(columns, query, visible)
+        found.append(times)
+    if query.wants & Wants.ADVICE:
+        found.append(_newest(columns.flags & PREFERENCE, visible, _SPECIAL))
+    if not query.asks:
+        found.append(_latest(columns, query, visible))
+    rows = np.concatenate(found).astype(np.int64)
+    rows.sort()
+    rows = rows[np.diff(rows, prepend=-1) > 0]
+    return Look(query, columns, match, rows, visible, scoped, vector, vectors)
+
+
+def _seen(rows: Rows, visible: Bools | None) -> Rows:
+    """The rows that are some, and that the query may see."""
+    rows = rows[rows >= 0]
+    return rows if visible is None or not len(rows) else rows[visible[rows]]
+
+
+def _in_moments(columns: Columns, query: Query, visible: Bools | None) -> Rows:
+    """The most telling events of the times that a query names.
+
+    One look at the time of every kept event: a bounded memory needs no tree over its times.
+    """
+    inside = np.zeros(columns.n, np.bool_)
+    for span in query.moments:
+        inside |= (columns.at >= span.start) & (columns.at < span.end)
+    inside &= columns.alive if visible is None else visible
+    rows = inside.nonzero()[0]
+    if len(rows) > _SPECIAL:
+        told = columns.surprise[rows]
+        rows = rows[np.argpartition(told, len(rows) - _SPECIAL)[-_SPECIAL:]]
+    return rows
+
+
+def _newest(wanted: npt.NDArray[np.generic], visible: Bools | None, limit: int) -> Rows:
+    """The newest rows that are wanted, among the visible."""
+    if visible is not None:
+        wanted = (wanted > 0) & visible  # type: ignore[operator]
+    return wanted.nonzero()[0][-limit:]
+
+
+def _latest(columns: Columns, query: Query, visible: Bools | None) -> Rows:
+    """The newest events, and the newest of the speakers that a message names."""
+    start = max(0, columns.n - 4096)
+    seen = columns.alive[start:] if visible is None else visible[start:]
+    found = seen.nonzero()[0][-_NEWEST:] + start
+    named = columns.spoken_by(query.words)
+    if named is None:
+        return found
+    theirs = seen & (named[columns.who[start:]] > 0)
+    return np.concatenate([found, theirs.nonzero()[0][-_NEWEST:] + start])
