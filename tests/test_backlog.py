@@ -70,7 +70,7 @@ def test_vectors_find_what_words_do_not() -> None:
         assert hits[0].parts["meaning"] > 0
         assert all(sum(hit.parts.values()) == pytest.approx(hit.score) for hit in hits)
         context = dense.recall("car", tokens=150)
-        assert context.items[0].text == "The automobile broke down."
+        assert context.ranked[0].text == "The automobile broke down."
         assert not context.degraded
         assert not context.partial
 

@@ -37,11 +37,11 @@ Floats = npt.NDArray[np.float64]
 
 SHARES: Mapping[str, float] = {
     "locomo": 1.5,
-    "longmemeval_oracle_user": 1.0,
+    "longmemeval_oracle_user": 2.0,
     "beam_100k": 1.0,
     "beam_500k": 0.5,
     "beam_1m": 0.25,
-    "prefeval": 0.3,
+    "prefeval": 0.2,
     "realmem": 0.2,  # its turn labels are weak
     "irc_ubuntu": 0.6,
 }
