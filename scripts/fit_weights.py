@@ -57,8 +57,9 @@ def _fitted(args: argparse.Namespace, embedder: Any, report: dict[str, Any]) -> 
 
     only = [name for name in fit.SHARES if name in args.only]
     sets = {name: found for name in only if (found := _samples(args, name, embedder))}
-    events = fit.fit(sets, named(SIGNALS))
-    report["turns, coverage@10"] = fit.cross_validated(sets, named(SIGNALS))
+    shares = fit.SHARES_WITH_VECTORS if embedder else fit.SHARES
+    events = fit.fit(sets, named(SIGNALS), shares)
+    report["turns, coverage@10"] = fit.cross_validated(sets, named(SIGNALS), shares)
     weights = Weights(dict(zip(KINDS, 2 * events.tables(), strict=True)))
     shares = fit.SHARES_OF_SCOPES
     only = [name for name in shares if name in args.only]
