@@ -14,6 +14,7 @@ import pytest
 from holdfast.bench import cells, markdown, pages, whole
 from holdfast.cli import main
 from holdfast.errors import NotFoundError, UnknownNameError
+from holdfast.recall.weights import KINDS, Weights
 
 MakeSet = Callable[..., Path]
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +25,8 @@ WORDS = ("apple", "pear", "plum", "lead", "iron", "zinc")
 def root(make_set: MakeSet, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a small set under the name of a standard one; no model."""
     monkeypatch.setattr(whole._Run, "embedder", None)
-    monkeypatch.setattr(whole, "_default_weights", _Two)
+    two = {"bm25": 1.0, "surprise": 0.1}
+    monkeypatch.setattr(whole.Weights, "default", lambda: Weights(dict.fromkeys(KINDS, two)))
     turns = [
         {"stream": stream, "i": n, "id": f"{stream}{n}", "text": f"{stream} likes {word}"}
         for stream in ("r", "s")
@@ -36,15 +38,6 @@ def root(make_set: MakeSet, monkeypatch: pytest.MonkeyPatch) -> Path:
         for n, word in enumerate(WORDS)
     ]
     return make_set("locomo", turns, queries).parent
-
-
-class _Two:
-    """Two signals, neither of which is ever missed."""
-
-    names = ("one", "two")
-
-    def without(self, name: str) -> None:
-        assert name in self.names
 
 
 def test_everything_is_measured_once(root: Path, tmp_path: Path) -> None:
@@ -63,7 +56,7 @@ def test_everything_is_measured_once(root: Path, tmp_path: Path) -> None:
     assert (row["n"], row["n_streams"], row["metrics"]["any@1"]) == (12, 2, 1.0)
     assert row["values"]["coverage@10"] == [1.0] * 12
     assert row["stream_of"] == [0] * 6 + [1] * 6
-    assert {key[2] for key in cells.valid(first, "ablation")} == {"one", "two"}
+    assert {key[2] for key in cells.valid(first, "ablation")} == {"bm25", "surprise"}
 
 
 def test_a_changed_set_is_measured_anew(root: Path, tmp_path: Path, make_set: MakeSet) -> None:
@@ -100,7 +93,7 @@ def test_tables_and_drawings(root: Path, tmp_path: Path) -> None:
     line = next(line for line in text.splitlines() if line.startswith("| locomo, turn | 12 |"))
     assert "1.000 [1.000, 1.000]" in line
     assert "+.000 [+.000, +.000]" in line
-    assert "| `one` | holdfast | +0.0 |" in text
+    assert "| `surprise` | holdfast |" in text
     assert "/tmp" not in text
     for path in written:
         if path.suffix == ".svg":

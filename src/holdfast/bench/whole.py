@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +36,7 @@ from holdfast.bench.suite import (
 from holdfast.bench.systems import SYSTEMS, ContinuedHoldfast
 from holdfast.bench.vectors import CachedEmbedder
 from holdfast.errors import MissingExtraError, NotFoundError, UnknownNameError
+from holdfast.recall.weights import KINDS, Weights
 from holdfast.registry import resolve
 
 _MADE = {**SYSTEMS, "continued": ContinuedHoldfast}
@@ -140,12 +139,11 @@ class _Run:
 
     def ablation_cells(self) -> None:
         """Holdfast without one signal at a time; the rows with all of them are `quality`'s."""
-        weights = _default_weights()
-        if weights is None:
-            self._say("no ablation: this version has no signals to leave out")
-            return
+        weights = Weights.default()
+        alone = [row for row in self._rows(ours=True) if not row.model]
+        counts = dict.fromkeys(itertools.chain(*(weights.tables[kind] for kind in KINDS[:2])))
         for case, found in self._cases(ABLATED):
-            for row, name in itertools.product(self._rows(ours=True), weights.names):
+            for row, name in itertools.product(alone, counts):
                 key = ("ablation", case.name, row.name, name)
                 self._quality(key, case, found, row, weights.without(name))
 
@@ -325,9 +323,3 @@ class _Run:
     def _say(self, line: str) -> None:
         if self.progress:
             self.progress(line)
-
-
-def _default_weights() -> Any:
-    if find_spec("holdfast.recall.weights") is None:
-        return None
-    return import_module("holdfast.recall.weights").Weights.default()

@@ -81,9 +81,12 @@ class Look:
 
     @cached_property
     def speakers(self) -> Floats | None:
-        """1 where the query names the speaker, (n,); None if it names nobody who ever spoke."""
+        """1 where the query names the speaker, (n,); None if it names no candidate's."""
         named = self.columns.spoken_by(self.query.words)
-        return None if named is None else named[self.columns.who[self.rows]]
+        if named is None:
+            return None
+        theirs: Floats = named[self.columns.who[self.rows]]
+        return theirs if theirs.any() else None  # who speaks out of sight leaves no trace
 
     @cached_property
     def _flags(self) -> npt.NDArray[np.uint8]:
