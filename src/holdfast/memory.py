@@ -231,6 +231,7 @@ class Memory:
         before: int | None = None,
         limit: int = 50,
         explain: bool = False,
+        speaker: str | None = None,
         previous: Context | None = None,
         hops: int = 0,
     ) -> Context:
@@ -250,6 +251,9 @@ class Memory:
             At most so many matches; neighbours come on top.
         explain
             Give each item the parts of its score.
+        speaker
+            Who asks, by the name they speak under. It matters for a query that is no question but
+            the next line of a conversation.
         previous
             The context before this one in a conversation. As much of its beginning as costs little
             evidence stays in front, byte for byte, so that a model's prompt cache can use it
@@ -262,7 +266,9 @@ class Memory:
         filters = self._filters(scope, since, until, before)
         self._refresh()
         return self._run(
-            read.recall(self._reader, query, filters, tokens, limit, explain, previous, hops)
+            read.recall(
+                self._reader, query, filters, tokens, limit, explain, speaker, previous, hops
+            )
         )
 
     def rank(
@@ -274,11 +280,12 @@ class Memory:
         since: Time = None,
         until: Time = None,
         before: int | None = None,
+        speaker: str | None = None,
     ) -> list[Hit]:
         """The best events for a query, best first, before any packing."""
         filters = self._filters(scope, since, until, before)
         self._refresh()
-        return self._run(read.rank(self._reader, query, filters, limit))
+        return self._run(read.rank(self._reader, query, filters, limit, speaker))
 
     def rank_scopes(
         self,
@@ -289,6 +296,7 @@ class Memory:
         since: Time = None,
         until: Time = None,
         before: int | None = None,
+        speaker: str | None = None,
     ) -> list[ScopeHit]:
         """The best scopes for a query, best first: the sessions to open, not the lines to quote.
 
@@ -298,7 +306,7 @@ class Memory:
         """
         filters = self._filters(scope, since, until, before)
         self._refresh()
-        return self._run(read.rank_scopes(self._reader, query, filters, limit))
+        return self._run(read.rank_scopes(self._reader, query, filters, limit, speaker))
 
     def why_not(
         self,

@@ -24,6 +24,7 @@ from holdfast.errors import CorruptStoreError
 from holdfast.lower import row_terms
 from holdfast.recall.codes import from_bytes
 from holdfast.recall.columns import Columns, Rows
+from holdfast.recall.look import Index
 from holdfast.recall.postings import Postings
 from holdfast.recall.shelf import Shelf
 from holdfast.recall.vectors import Vectors
@@ -86,6 +87,11 @@ class Mirror:
         self._store = store
         self._dimensions = dimensions
         self.load()
+
+    @property
+    def index(self) -> Index:
+        """What a query is held against; hold the lock while using it."""
+        return Index(self.columns, self.postings, self.vectors)
 
     def differs(self) -> bool:
         """Whether the store holds another log than this mirror: cheap, by its outline."""

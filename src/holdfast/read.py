@@ -17,7 +17,8 @@ from holdfast.codec import Row
 from holdfast.lower import row_terms, text_of
 from holdfast.mirror import Mirror
 from holdfast.recall.columns import Bools, Rows
-from holdfast.recall.fuse import Ranking, score, score_scopes
+from holdfast.recall.fuse import Ranking, candidates, score, score_scopes
+from holdfast.recall.look import Look
 from holdfast.recall.pack import SMALLEST_LINE, Packer, pack_hits
 from holdfast.recall.pool import join, probe, unread
 from holdfast.recall.query import Query, parse
@@ -66,29 +67,28 @@ class Reader:
 Asking = Generator[Embed, Embedding, "list[Hit]"]
 
 
-def rank(reader: Reader, text: str, filters: Filters, limit: int) -> Asking:
+def rank(reader: Reader, text: str, filters: Filters, limit: int, speaker: str | None) -> Asking:
     """The best `limit` events for a query, best first, each score explained by its parts."""
     answer = yield Embed(text)
-    query = parse(text, reader.clock())
+    query = parse(text, reader.clock(), speaker)
     return _score(reader, query, answer, filters, limit, explain=True).hits
 
 
 def rank_scopes(
-    reader: Reader, text: str, filters: Filters, limit: int
+    reader: Reader, text: str, filters: Filters, limit: int, speaker: str | None
 ) -> Generator[Embed, Embedding, list[ScopeHit]]:
     """The best `limit` scopes for a query, best first."""
     answer = yield Embed(text)
-    query = parse(text, reader.clock())
+    query = parse(text, reader.clock(), speaker)
     mirror = reader.mirror
     with mirror.lock:
-        return score_scopes(
-            mirror.columns, mirror.postings, mirror.vectors,
-            query, answer.vector, _visible(mirror, filters), limit, reader.weights,
-            partial(terms_of, mirror), scoped=bool(filters.scope),
-        )  # fmt: skip
+        look = _look(mirror, query, answer, filters)
+        look_up = partial(mirror.postings.match, limit=0, allowed=look.visible)
+        return score_scopes(look, reader.weights, limit, look_up, partial(terms_of, mirror))
 
 
 def terms_of(mirror: Mirror, row: int) -> Sequence[int]:
+    """The index terms of a row, none if it is not kept."""
     found = mirror.row(int(mirror.columns.seq[row]))
     return row_terms(found) if found is not None else ()
 
@@ -100,6 +100,7 @@ def recall(
     tokens: int,
     limit: int,
     explain: bool,
+    speaker: str | None = None,
     previous: Context | None = None,
     hops: int = 0,
 ) -> Generator[Embed, Embedding, Context]:
@@ -108,7 +109,7 @@ def recall(
     if everything is not None:
         return everything
     answer = yield Embed(text)  # 2 ask a model, if there is one; nothing is locked
-    query = parse(text, reader.clock())
+    query = parse(text, reader.clock(), speaker)
     found = _score(reader, query, answer, filters, limit, explain)  # 3 candidates in one order
     hits = _follow(reader, query, answer, filters, found.hits, limit, explain, hops)  # 4 ask on
     packer = Packer(tokens, reader.count)
@@ -122,14 +123,14 @@ def recall(
 def _score(
     reader: Reader, query: Query, answer: Embedding, filters: Filters, limit: int, explain: bool
 ) -> Ranking:
-    mirror = reader.mirror
-    with mirror.lock:
-        visible = _visible(mirror, filters)
-        return score(
-            mirror.columns, mirror.postings, mirror.vectors,
-            query, answer.vector, visible, limit, reader.weights,
-            scoped=bool(filters.scope), explain=explain,
-        )  # fmt: skip
+    with reader.mirror.lock:
+        look = _look(reader.mirror, query, answer, filters)
+        return score(look, reader.weights, limit, explain)
+
+
+def _look(mirror: Mirror, query: Query, answer: Embedding, filters: Filters) -> Look:
+    visible = _visible(mirror, filters)
+    return candidates(mirror.index, query, answer.vector, visible, scoped=bool(filters.scope))
 
 
 def _follow(

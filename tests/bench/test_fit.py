@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from holdfast.bench import fit
+from holdfast.bench.abstention import Question
+from holdfast.bench.datasets import load
 from holdfast.bench.fit import Doubt, Fitted, Model, Sample
+from holdfast.recall.scopes import SCOPE_SIGNALS
+from holdfast.recall.signals import SIGNALS
 from holdfast.recall.weights import KINDS, Weights
 
 pytest.importorskip("scipy", reason="the fit needs scipy, which the dev group has")
@@ -112,7 +118,9 @@ def test_questions_without_evidence_among_their_candidates_do_not_count() -> Non
 
 def test_coverage_counts_missing_evidence_and_ties_go_to_the_newer() -> None:
     right = np.array([True, False, False, True])
-    sample = Sample("s", "q", True, np.zeros((4, 1)), right, np.array([5, 7, 9, 8]), 2, ("bm25",))
+    sample = Sample(
+        "s", "q", True, np.zeros((4, 1), np.float32), right, np.array([5, 7, 9, 8]), 2, ("bm25",)
+    )
     level = np.zeros(4)
     assert fit.coverage(sample, level, k=1) == (0.0, 0.0)  # row 9
     assert fit.coverage(sample, level, k=2) == (0.5, 0.0)  # rows 9 and 8
@@ -179,6 +187,64 @@ def test_cross_validation_tells_a_set_that_the_others_do_not_help() -> None:
     assert alone["one"]["set held out"] == 1.0, "nothing is left to fit without the only set"
 
 
+# ---- from a set to samples ------------------------------------------------------------------
+
+TURNS = [
+    {"id": "a", "text": "The spare key hangs behind the blue door.", "session": "1"},
+    {"id": "b", "text": "Rain all day.", "session": "2"},
+    {"id": "c", "text": "The spare key is now under the pot.", "session": "3"},
+    {"id": "d", "text": "The spare key is lost.", "session": "4"},
+]
+QUERIES = [
+    {"qid": "early", "q": "Where is the spare key?", "gold": ["c"], "at": 3},
+    {"qid": "late", "q": "Where is the spare key?", "gold": ["a", "b"]},
+    {"qid": "first", "q": "Where is the spare key?", "gold": ["a"], "at": 1},
+    {"qid": "not asked", "q": "Which key?", "gold": ["a"]},
+]
+
+
+def test_samples_hold_what_recall_would_look_at(make_set: Callable[..., Path]) -> None:
+    data = load(make_set("mine", TURNS, QUERIES))
+    said: list[str] = []
+    samples = fit.collect(data, lambda query: query.qid != "not asked", progress=said.append)
+    found = {sample.qid: sample for sample in samples}
+    assert said == ["mine: stream 1 of 1"]
+    assert set(found) == {"early", "late"}, "one turn is no choice"
+    early, late = found["early"], found["late"]
+    assert early.names == tuple(SIGNALS)
+    assert early.newest.tolist() == [0, 2], "the last turn came after the question"
+    assert early.right.tolist() == [False, True]
+    assert (early.wanted, late.wanted) == (1, 2)
+    assert late.newest.tolist() == [0, 2, 3]
+    assert late.right.tolist() == [True, False, False], "a piece of evidence is no candidate"
+    assert late.values.shape == (3, len(SIGNALS))
+    assert late.values[:, late.names.index("bm25")].max() == 1.0
+    assert early.asks
+
+
+def test_samples_of_scopes_are_every_session_so_far(make_set: Callable[..., Path]) -> None:
+    data = load(make_set("mine", TURNS, QUERIES))
+    samples = fit.collect(data, lambda query: query.qid == "early", weights=Weights.default())
+    (early,) = samples
+    assert early.names == SCOPE_SIGNALS
+    assert early.right.tolist() == [False, False, True]
+    assert early.newest.tolist() == [0, 1, 2]
+    assert early.values[:, early.names.index("covered")].tolist() == [1.0, 0.0, 1.0]
+
+
+def test_doubts_hold_the_clues_of_both_kinds(make_set: Callable[..., Path]) -> None:
+    data = load(make_set("mine", TURNS, QUERIES))
+    asked = [Question("Where is the spare key?", True), Question("Who won the cup?", False)]
+    doubts = fit.collect_doubts(data, {"s": asked}, "foreign", Weights.default())
+    assert [doubt.answerable for doubt in doubts] == [True, False]
+    assert {doubt.group for doubt in doubts} == {"mine/s"}
+    assert {doubt.kind for doubt in doubts} == {"foreign"}
+    known, unknown = (dict(zip(fit.CLUES, doubt.clues, strict=True)) for doubt in doubts)
+    assert known["covered"] == 1.0
+    assert known["best"] > 0.0
+    assert not any(unknown.values()), "nothing was found"
+
+
 # ---- doubts ---------------------------------------------------------------------------------
 
 
@@ -221,7 +287,8 @@ def test_doubts_held_out_are_told_apart_by_kind() -> None:
 
 def test_what_is_written_is_what_weights_read() -> None:
     plain = Fitted(NAMES, ASKING, SAYING)
-    dense = Fitted(NAMES, ASKING + [0, 0, 0, 0, 6.123456], SAYING + [0, 0, 0, 0, 6.123456])
+    near = np.array([0.0, 0.0, 0.0, 0.0, 6.123456])
+    dense = Fitted(NAMES, ASKING + near, SAYING + near)
     scopes = Fitted(("covered",), np.array([2.0]), np.array([1.0]))
     text = fit.to_json(Model(plain, scopes, {"": -1.0}), Model(dense, scopes, {"": 1.0}), {"a": 1})
     found = json.loads(text)
@@ -230,7 +297,11 @@ def test_what_is_written_is_what_weights_read() -> None:
     assert list(found["weights"]) == list(found["scopes"]) == list(found["confidence"]) == [*KINDS]
     weights = Weights(found["weights"], found["confidence"], found["scopes"])
     assert weights.table(asks=True, vectors=False) == {"bm25": 3.0, "question": -1.5}
-    assert weights.table(asks=False, vectors=False) == {"bm25": 3.0, "recency": 2.0, "question": 1.0}
+    assert weights.table(asks=False, vectors=False) == {
+        "bm25": 3.0,
+        "recency": 2.0,
+        "question": 1.0,
+    }
     assert weights.table(asks=True, vectors=True)["meaning"] == 6.123
     assert weights.table(asks=False, vectors=True)["recency"] == 2.0
     assert weights.of_scopes(asks=True, vectors=True) == {"covered": 2.0}

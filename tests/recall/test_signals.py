@@ -106,6 +106,16 @@ def test_a_message_to_somebody_goes_on_from_what_they_said_last() -> None:
     assert order("latest", "Bo: I see, thanks. That was the cable.", *lines)[:3] == [7, 4, 1]
 
 
+def test_a_message_goes_on_from_what_its_own_speaker_said() -> None:
+    with opened(weights=only("latest")) as memory:
+        for n, speaker in enumerate(["Ana", "Bo", "Cy", "Bo", "Ana"]):
+            memory.observe(f"line {n}", speaker=speaker)
+        text = "I see, thanks. That was the cable."
+        assert memory.rank(text, speaker="Cy")[0].seq == 3
+        assert not memory.rank(text)[0].parts
+        assert not memory.rank("Which line was it?", speaker="Cy")[0].parts
+
+
 def test_an_assistant_counts_less_unless_it_was_its_advice() -> None:
     user, bot = (
         said("the kelp recipe", 1, role="user"),

@@ -161,7 +161,7 @@ def _look(memory: Memory, text: str, embedder: Any, visible: Bools | None) -> Lo
     newest = mirror.columns.n - 1 if visible is None else int(visible.nonzero()[0][-1])
     query = parse(text, float(mirror.columns.at[newest]))
     vector = None if embedder is None else embedder.embed([text])[0]
-    return candidates(mirror.columns, mirror.postings, mirror.vectors, query, vector, visible)
+    return candidates(mirror.index, query, vector, visible)
 
 
 CLUES = ("covered", "best", "definite", "terms", "undecided")

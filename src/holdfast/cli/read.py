@@ -26,6 +26,7 @@ from holdfast.cli.common import (
 @click.option("--until", type=Time(), help="Only what happened before this time.")
 @click.option("--before", type=int, metavar="SEQ", help="Only events before this one.")
 @click.option("--limit", default=50, show_default=True, help="Matches to consider.")
+@click.option("--speaker", help="Who asks: what a message goes on from is theirs, too.")
 @click.option(
     "--explain", is_flag=True, help="Give each entry's score by part, and what is missing."
 )
@@ -39,6 +40,7 @@ def recall(
     until: float | None,
     before: int | None,
     limit: int,
+    speaker: str | None,
     explain: bool,
     as_json: bool,
 ) -> None:
@@ -55,6 +57,7 @@ def recall(
             until=until,
             before=before,
             limit=limit,
+            speaker=speaker,
             explain=explain,
         )
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from itertools import repeat
 from types import MappingProxyType
 from typing import NamedTuple
@@ -14,13 +13,11 @@ import numpy.typing as npt
 from holdfast.derive.cues import PREFERENCE
 from holdfast.recall.columns import Bools, Columns, Rows
 from holdfast.recall.confidence import confidence
-from holdfast.recall.look import Floats, Look
-from holdfast.recall.postings import Postings
+from holdfast.recall.look import Floats, Index, Look
 from holdfast.recall.query import Query, Wants
 from holdfast.recall.query import at as query_at
-from holdfast.recall.scopes import TermsOf, rank_scopes
+from holdfast.recall.scopes import Lookup, TermsOf, rank_scopes
 from holdfast.recall.signals import SIGNALS
-from holdfast.recall.vectors import Vectors
 from holdfast.recall.weights import Weights
 from holdfast.records import Hit, ScopeHit
 
@@ -38,30 +35,17 @@ class Ranking(NamedTuple):
     confidence: float
 
 
-def score(
-    columns: Columns,
-    postings: Postings,
-    vectors: Vectors | None,
-    query: Query,
-    vector: npt.NDArray[np.float32] | None,
-    visible: Bools | None,
-    limit: int,
-    weights: Weights,
-    *,
-    scoped: bool = False,
-    explain: bool = True,
-) -> Ranking:
-    """The best `limit` visible events, best first; ties go to the newer one.
+def score(look: Look, weights: Weights, limit: int, explain: bool = True) -> Ranking:
+    """The best `limit` candidates, best first; ties go to the newer one.
 
     Without `explain` the hits carry no parts.
     """
-    look = candidates(columns, postings, vectors, query, vector, visible, scoped)
     if not len(look.rows):
         return Ranking([], 0.0)
-    kind = {"asks": query.asks, "vectors": look.vector is not None}
+    kind = {"asks": look.query.asks, "vectors": look.vector is not None}
     total, parts = fuse(look, weights.table(**kind))
     order = np.lexsort((-look.rows, -total))[:limit]
-    seqs, totals = columns.seq[look.rows[order]].tolist(), total[order].tolist()
+    seqs, totals = look.columns.seq[look.rows[order]].tolist(), total[order].tolist()
     lines = repeat(())
     if explain and parts:
         lines = np.column_stack([part[order] for part in parts.values()]).tolist()
@@ -73,25 +57,13 @@ def score(
 
 
 def score_scopes(
-    columns: Columns,
-    postings: Postings,
-    vectors: Vectors | None,
-    query: Query,
-    vector: npt.NDArray[np.float32] | None,
-    visible: Bools | None,
-    limit: int,
-    weights: Weights,
-    terms_of: TermsOf,
-    *,
-    scoped: bool = False,
+    look: Look, weights: Weights, limit: int, lookup: Lookup, terms_of: TermsOf
 ) -> list[ScopeHit]:
     """The best `limit` scopes that hold anything of the query, best first."""
-    look = candidates(columns, postings, vectors, query, vector, visible, scoped)
     if not len(look.rows):
         return []
-    kind = {"asks": query.asks, "vectors": look.vector is not None}
+    kind = {"asks": look.query.asks, "vectors": look.vector is not None}
     scores, _ = fuse(look, weights.table(**kind))
-    lookup = partial(postings.match, limit=0, allowed=visible)
     return rank_scopes(look, scores, weights.of_scopes(**kind), limit, lookup, terms_of)
 
 
@@ -108,12 +80,10 @@ def fuse(look: Look, weights: Mapping[str, float]) -> tuple[Floats, dict[str, Fl
 
 
 def candidates(
-    columns: Columns,
-    postings: Postings,
-    vectors: Vectors | None,
+    index: Index,
     query: Query,
-    vector: npt.NDArray[np.float32] | None,
-    visible: Bools | None,
+    vector: npt.NDArray[np.float32] | None = None,
+    visible: Bools | None = None,
     scoped: bool = False,
 ) -> Look:
     """The events worth a close look.
@@ -122,6 +92,7 @@ def candidates(
     very best, and what the query wants whatever its words are candidates: no other event can come
     back.
     """
+    columns, postings, vectors = index
     match = postings.match(query.terms, SHORTLIST, allowed=visible)
     best = match.rows[:_AROUND]
     found = [match.rows, _seen(columns.before[best], visible), _seen(columns.after[best], visible)]

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from holdfast.recall.columns import Bools, Columns, Rows
-from holdfast.recall.postings import Match
+from holdfast.recall.postings import Match, Postings
 from holdfast.recall.query import Query
 from holdfast.recall.vectors import Vectors
 
 Floats = npt.NDArray[np.float64]
 
 _TERMS = 64  # of a query, that are told apart
+
+
+class Index(NamedTuple):
+    """Everything in RAM that a query is held against."""
+
+    columns: Columns
+    postings: Postings
+    vectors: Vectors | None = None
 
 
 @dataclass(frozen=True)

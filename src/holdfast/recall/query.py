@@ -108,8 +108,16 @@ class Query:
     moments: tuple[Moment, ...]
 
 
-def parse(text: str, now: float) -> Query:
-    """Everything a query says about where to look. `now` resolves "last week".
+def parse(text: str, now: float, speaker: str | None = None) -> Query:
+    """Everything a query says about where to look.
+
+    Parameters
+    ----------
+    now
+        What resolves "last week".
+    speaker
+        Who asks. A line of a conversation goes on from what they said as well as from what those
+        said whom it names.
 
     Examples
     --------
@@ -118,11 +126,14 @@ def parse(text: str, now: float) -> Query:
     >>> parse("Thanks, that worked. I'll try the other cable.", now=0.0).asks
     False
     """
+    asks, named = _asks(text), words(text)
+    if speaker and not asks:
+        named += words(speaker)
     return Query(
         text=text,
         terms=tuple(dict.fromkeys(query_terms(text))),
-        words=frozenset(words(text)),
-        asks=_asks(text),
+        words=frozenset(named),
+        asks=asks,
         wants=_wants(text),
         moments=tuple(resolve(text, now)) if mentions_time(text) else (),
     )
