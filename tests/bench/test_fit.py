@@ -98,6 +98,8 @@ def test_signals_keep_their_direction_whatever_the_data_say() -> None:
         assert saying >= 0.0 or name in fit.FALLING
     assert fitted.asking[0] == fitted.asking[2] == 0.0
     assert fitted.saying[2] > 1.0, "free in a message"
+    other = [replace(s, values=np.where([0, 0, 1, 0, 0], 1 - s.values, s.values)) for s in samples]
+    assert fit.fit({"one": other}, NAMES, SHARES).saying[2] < -1.0, "either way"
 
 
 def test_what_only_messages_use_counts_nothing_for_questions() -> None:
@@ -185,6 +187,20 @@ def test_cross_validation_tells_a_set_that_the_others_do_not_help() -> None:
         assert row["set held out"] == 0.0
     alone = fit.cross_validated({"one": wanting(0)}, NAMES, SHARES)
     assert alone["one"]["set held out"] == 1.0, "nothing is left to fit without the only set"
+
+
+def test_a_stream_held_out_is_judged_by_a_fit_that_never_saw_it() -> None:
+    """Every stream wants a signal of its own, of which the others say nothing."""
+    names = ("bm25", "coverage", "breadth", "rarest", "meaning")
+    samples = []
+    for i in range(50):
+        values = np.zeros((40, 5), np.float32)
+        values[0, i % 5] = 1.0
+        right = np.arange(40) == 0  # the oldest, so that no tie finds it
+        samples.append(Sample(f"s{i % 5}", f"q{i}", True, values, right, np.arange(40), 1, names))
+    row = fit.cross_validated({"one": samples}, names, SHARES)["one"]
+    assert row["in the fit"] == 1.0
+    assert row["streams held out"] == row["all of it, streams held out"] == 0.0
 
 
 # ---- from a set to samples ------------------------------------------------------------------

@@ -130,10 +130,10 @@ ABOUT_KELP = (
     "When is the kelp spore season?",
 )
 ABOUT_ELSE = (
-    "How fast is the new train to Prague?",
-    "Where did the orchestra rehearse the symphony?",
-    "Who repaired the violin in the attic?",
-    "When is the pottery exhibition?",
+    "How fast is the train along the bay?",
+    "Where did Ana rehearse the symphony?",
+    "Who did repair the violin in week 3?",
+    "When is the pottery exhibition in March?",
 )
 
 
@@ -151,4 +151,5 @@ def test_a_memory_about_kelp_is_less_confident_about_another_subject(dense: bool
             [memory.recall(text, tokens=200).confidence or 0.0 for text in texts]
             for texts in (ABOUT_KELP, ABOUT_ELSE)
         )
-    assert min(own) > max(other) >= 0.0
+    assert min(own) > max(other)
+    assert min(other) > 0.0, "each shares a word"

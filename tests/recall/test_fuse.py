@@ -158,6 +158,18 @@ def test_what_lies_outside_a_scope_changes_no_hit_inside(past: list[Event], text
     ]
 
 
+def test_who_speaks_outside_a_scope_leaves_no_trace_inside() -> None:
+    with opened() as memory:
+        memory.observe("We planted kelp.", scope="mine", speaker="Ana")
+        memory.observe("We planted kelp.", scope="theirs", speaker="Bo")
+        told = [
+            set(memory.rank(f"Did {name} plant kelp?", scope="mine")[0].parts)
+            for name in ("Ana", "Bo", "Cy")
+        ]
+    assert "speaker" in told[0]
+    assert told[1] == told[2]
+
+
 # ---- what adds candidates beside words ------------------------------------------------------
 
 
