@@ -58,11 +58,18 @@ def excerpt(
     for i in order:
         if values[i] <= 0.0:
             break
-        needed = count(read[units[i][0] : units[i][1]]) + _JOIN
+        needed = count(read[units[i][0] : units[i][1]]) + max(_JOIN, _white(read, units, i))
         if needed <= room:
             chosen.add(i)
             room -= needed
     return _merged([(i, *units[i]) for i in sorted(chosen)]), False
+
+
+def _white(text: str, units: Sequence[Span], i: int) -> int:
+    """Bytes of the white space around a unit: what it may cost to join it to its neighbours."""
+    before = units[i - 1][1] if i else units[i][0]
+    after = units[i + 1][0] if i + 1 < len(units) else units[i][1]
+    return len(f"{text[before : units[i][0]]}{text[units[i][1] : after]}".encode())
 
 
 def _clauses(

@@ -24,6 +24,7 @@ from holdfast.records import Hit, ScopeHit
 SHORTLIST = 256  # candidates by BM25, and again by cosine; more of them made recall no better
 _AROUND = 64  # the best candidates whose neighbours are candidates too
 _SPECIAL = 128  # candidates for what a query wants beside its words: a time, a preference
+_RECENT = 4096  # visible events that are looked through for those of a speaker
 _NEWEST = 48  # events that a line of a conversation may go on from, whatever their words
 _NO_PARTS: Mapping[str, float] = MappingProxyType({})
 
@@ -148,11 +149,9 @@ def _newest(wanted: npt.NDArray[np.generic], visible: Bools | None, limit: int) 
 
 def _latest(columns: Columns, query: Query, visible: Bools | None) -> Rows:
     """The newest events, and the newest of the speakers that a message names."""
-    start = max(0, columns.n - 4096)
-    seen = columns.alive[start:] if visible is None else visible[start:]
-    found = seen.nonzero()[0][-_NEWEST:] + start
+    seen = (columns.alive if visible is None else visible).nonzero()[0][-_RECENT:]
+    found = seen[-_NEWEST:]
     named = columns.spoken_by(query.words)
     if named is None:
         return found
-    theirs = seen & (named[columns.who[start:]] > 0)
-    return np.concatenate([found, theirs.nonzero()[0][-_NEWEST:] + start])
+    return np.concatenate([found, seen[named[columns.who[seen]] > 0][-_NEWEST:]])

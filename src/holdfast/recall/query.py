@@ -159,8 +159,10 @@ def _asks(text: str) -> bool:
     """One question, a request or a few keywords; not a message to be gone on from."""
     if _IMPERATIVE.match(text) or not words(text):
         return True
+    plain = text.replace("’", "'")
     if not any(mark in text for mark in "?？؟"):
-        return len(text.split()) <= _FEW and not _TALK.search(text)
+        return len(text.split()) <= _FEW and not _TALK.search(plain)
     if len(_SENTENCE_END.findall(text)) > 2:
         return False
-    return not text.isascii() or _QUESTION_WORD.search(text) is not None
+    foreign = any(letter.isalpha() and not letter.isascii() for letter in text)
+    return foreign or _QUESTION_WORD.search(plain) is not None or not _TALK.search(plain)

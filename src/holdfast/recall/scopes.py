@@ -132,10 +132,11 @@ def _feedback(first: Floats, groups: _Groups, lookup: Lookup, terms_of: TermsOf)
     held = np.log1p(_frequency(lookup(probe), len(probe), groups, len(first)))
     rarity = np.array([idf[term] for term in probe])
     size = np.sqrt(np.maximum(groups.lengths, 1e-3))
-    shared = held @ (rarity * [weight[term] for term in probe]) / size
-    for source, terms in zip(sources, told, strict=True):
-        own = rarity * [terms.get(term, 0.0) for term in probe]
-        shared[source] -= chance[source] * float(held[source] @ own) / size[source]
+    made = chance[sources][:, None] * [[t.get(term, 0.0) for term in probe] for t in told]
+    shared = held @ (rarity * made.sum(axis=0)) / size
+    for place, source in enumerate(sources):
+        others = np.delete(made, place, axis=0).sum(axis=0)  # no difference: what is 0 stays 0
+        shared[source] = held[source] @ (rarity * others) / size[source]
     most = float(shared.max())
     return shared / most if most > 0 else np.zeros(len(first))
 
