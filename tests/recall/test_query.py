@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.derive.terms import terms
-from holdfast.recall.query import Wants, at, parse
+from holdfast.recall.query import Wants, asked_at, parse
 
 from worlds import T0
 
@@ -93,7 +93,7 @@ def test_any_text_can_be_parsed(text: str, now: float) -> None:
     assert len(set(query.terms)) == len(query.terms)
     assert set(terms(text)) <= set(query.terms)
     assert all(span.start < span.end for span in query.moments)
-    assert at(query, now) == query
+    assert asked_at(query, now) == query
 
 
 def test_terms_are_each_told_once_in_order() -> None:
@@ -106,9 +106,9 @@ def test_terms_are_each_told_once_in_order() -> None:
 def test_moments_are_those_of_the_time_it_is_asked() -> None:
     query = parse("What did we eat yesterday?", T0)
     assert [span.start // DAY for span in query.moments] == [T0 // DAY - 1]
-    later = at(query, T0 + 10 * DAY)
+    later = asked_at(query, T0 + 10 * DAY)
     assert [span.start // DAY for span in later.moments] == [T0 // DAY + 9]
     assert (later.terms, later.wants) == (query.terms, query.wants)
     plain = parse("What did we eat?", T0)
     assert plain.moments == ()
-    assert at(plain, 0.0) is plain
+    assert asked_at(plain, 0.0) is plain

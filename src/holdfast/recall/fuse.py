@@ -14,8 +14,7 @@ from holdfast.derive.cues import PREFERENCE
 from holdfast.recall.columns import Bools, Columns, Rows
 from holdfast.recall.confidence import confidence
 from holdfast.recall.look import Floats, Index, Look
-from holdfast.recall.query import Query, Wants
-from holdfast.recall.query import at as query_at
+from holdfast.recall.query import Query, Wants, asked_at
 from holdfast.recall.scopes import Lookup, TermsOf, rank_scopes
 from holdfast.recall.signals import SIGNALS
 from holdfast.recall.weights import Weights
@@ -102,11 +101,11 @@ def candidates(
     else:
         vector = None
     if query.moments:
-        times = _in_moments(columns, query, visible)
+        times = _in_moments(columns, query, visible, scoped)
         newest = _newest(columns.alive, visible, 1)
         if not len(times) and len(newest):  # "last week", asked of a memory that ends a year ago
-            query = query_at(query, float(columns.at[newest[0]]))
-            times = _in_moments(columns, query, visible)
+            query = asked_at(query, float(columns.at[newest[0]]))
+            times = _in_moments(columns, query, visible, scoped)
         found.append(times)
     if query.wants & Wants.ADVICE:
         found.append(_newest(columns.flags & PREFERENCE, visible, _SPECIAL))
@@ -124,16 +123,19 @@ def _seen(rows: Rows, visible: Bools | None) -> Rows:
     return rows if visible is None or not len(rows) else rows[visible[rows]]
 
 
-def _in_moments(columns: Columns, query: Query, visible: Bools | None) -> Rows:
-    """The most telling events of the times that a query names.
+def _in_moments(columns: Columns, query: Query, visible: Bools | None, scoped: bool) -> Rows:
+    """The most telling events of the times that a query names; inside a scope, the newest.
 
-    One look at the time of every kept event: a bounded memory needs no tree over its times.
+    What is telling is measured against the whole stream, of which a scope may know nothing. One
+    look at the time of every kept event: a bounded memory needs no tree over its times.
     """
     inside = np.zeros(columns.n, np.bool_)
     for span in query.moments:
         inside |= (columns.at >= span.start) & (columns.at < span.end)
     inside &= columns.alive if visible is None else visible
     rows = inside.nonzero()[0]
+    if scoped:
+        return rows[-_SPECIAL:]
     if len(rows) > _SPECIAL:
         told = columns.surprise[rows]
         rows = rows[np.argpartition(told, len(rows) - _SPECIAL)[-_SPECIAL:]]

@@ -139,7 +139,7 @@ def parse(text: str, now: float, speaker: str | None = None) -> Query:
     )
 
 
-def at(query: Query, now: float) -> Query:
+def asked_at(query: Query, now: float) -> Query:
     """The query as someone would mean it who asked it at another time."""
     if not query.moments:
         return query
