@@ -81,7 +81,8 @@ def print_context(context: Context, *, explain: bool) -> None:
         console.print(heading(item))
         console.print(Padding(Text(item.text), (0, 0, 0, 2)))
         if explain:
-            parts = "  ".join(f"{name} {value:+.2f}" for name, value in item.parts.items())
+            said = [(name, value) for name, value in item.parts.items() if abs(value) >= 0.005]
+            parts = "  ".join(f"{name} {value:+.2f}" for name, value in said)
             console.print(Text(f"  score {item.score:.2f}: {parts}", style="magenta"))
     if not context.items:
         console.print("nothing matches")
