@@ -6,7 +6,13 @@ stored content. Leaves also subclass the built-in a caller would expect::
     HoldfastError
     ├── InvalidEventError (ValueError)      an event that breaks a rule of its record
     │   └── EventTooLargeError              its content is over the limit, which is named
+    ├── InvalidClaimError (ValueError)      a claim that breaks a rule of its record
     ├── IdempotencyError (ValueError)       a known key came back with another body
+    ├── ConflictError (ValueError)          a document is at another version than expected
+    ├── PatchError (ValueError)             a patch that cannot be applied to its document
+    ├── TransitionError (ValueError)        an automaton has no such transition from its state
+    ├── AccessError (PermissionError)       a principal without the right that this needs
+    ├── AuditError (ValueError)             a proof or signature that does not hold
     ├── BudgetError (ValueError)            a budget that cannot hold what must be held
     ├── UnknownNameError (LookupError)      no policy, store or embedder of that name
     ├── NotFoundError (LookupError)         no such event, or no such file
@@ -35,6 +41,30 @@ class EventTooLargeError(InvalidEventError):
 
 class IdempotencyError(HoldfastError, ValueError):
     """A known idempotency key came back with another body."""
+
+
+class InvalidClaimError(HoldfastError, ValueError):
+    """A claim breaks a rule of its record."""
+
+
+class ConflictError(HoldfastError, ValueError):
+    """A document is at another version than its writer expected; nothing was written."""
+
+
+class PatchError(HoldfastError, ValueError):
+    """A patch is malformed, or cannot be applied to the document as it is."""
+
+
+class TransitionError(HoldfastError, ValueError):
+    """An automaton has no such transition from the state it is in."""
+
+
+class AccessError(HoldfastError, PermissionError):
+    """A principal lacks the right that an operation needs."""
+
+
+class AuditError(HoldfastError, ValueError):
+    """A proof, a signature or a checkpoint does not hold."""
 
 
 class BudgetError(HoldfastError, ValueError):

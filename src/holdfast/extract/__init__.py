@@ -1,0 +1,1 @@
+"""Extractors: from the text of an event to the claims it makes."""

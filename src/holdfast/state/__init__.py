@@ -1,0 +1,1 @@
+"""What is held true: beliefs, documents, automata, and how they change."""
