@@ -1,4 +1,4 @@
-"""The values that state is made of: claims go in, beliefs come out. All frozen, all JSON at heart."""
+"""The values that state is made of: claims go in, beliefs come out. All frozen."""
 
 from __future__ import annotations
 
