@@ -18,13 +18,15 @@ SRC = Path(holdfast.__file__).parent
 # From the ground up. A module may import from its own row and from rows above it. The longest
 # name that fits decides, so a file can stand apart from its package.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "records"),
+    ("errors", "state.records"),
+    ("records",),
     ("budget", "codec", "derive", "registry"),
     ("retention", "models", "stores", "recall"),
-    ("lower",),
+    ("lower", "state", "trust", "extract"),
     ("mirror",),
     ("retain",),
     ("commit", "write", "read", "exchange", "verify", "backlog"),
+    ("api",),
     ("memory",),
     ("aio", "operations"),
     ("checks", "demo", "bench"),

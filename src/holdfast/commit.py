@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
@@ -20,15 +20,22 @@ from holdfast.codec import DICTIONARY_BLOCKS, Block, Row, digest, encode_tail, t
 from holdfast.derive import passages
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
-from holdfast.errors import BudgetError, ClosedError, IdempotencyError
+from holdfast.errors import BudgetError, ClosedError, HoldfastError, IdempotencyError
 from holdfast.mirror import Changes, Mirror
+from holdfast.recall.columns import NO_EPISODE
 from holdfast.records import Event, Receipt, Tier
 from holdfast.retain import BLOCK_BYTES, Losses, Retainer, cut, put_block
+from holdfast.state.compact import SHARE, plan_cut
+from holdfast.state.fold import Asked, Place
+from holdfast.state.journal import encode
+from holdfast.state.records import Change
 from holdfast.stores.base import Store, Transaction
 
 _KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered
 _PAGE = 4096
 _FAR = 10_000  # vectors so many sequence numbers apart share no page
+_TRIMMED_AT_ONCE = 512  # entries of the journal that one transaction deletes at the most
+_FOUNDING_BYTES = 12 * 4096  # that a new audit log dirties
 _ROW_OVERHEAD = 100  # bytes of a tail row beside its content
 
 
@@ -44,6 +51,12 @@ class Append:
     length: int
     tokens: int
     cues: int  # flags that tell what kind of thing the text says
+    asked: Asked | None = None  # what it does to state
+
+    @property
+    def alone(self) -> bool:
+        """Whether it may share its transaction with nothing that comes after it."""
+        return self.asked is not None and self.asked.alone
 
     @property
     def weight(self) -> int:
@@ -54,6 +67,7 @@ class Append:
         pages.
         """
         key = 5 * _PAGE if self.event.key is not None else 0
+        key += 0 if self.asked is None else self.asked.weight
         size = len(self.content) + self.labels
         if size >= BLOCK_BYTES:
             return key + size + 8 * _PAGE
@@ -76,19 +90,20 @@ class Embedded:
         return sum(min(gap * size, 4 * _PAGE + size) for gap, size in zip(gaps, sizes, strict=True))
 
 
-Change = Append | Embedded
+Written = Append | Embedded
 Outcome = Receipt | None
 
 
 class _Ticket:
     """One caller's place in the queue."""
 
-    __slots__ = ("change", "done", "error", "leads", "outcome", "weight")
+    __slots__ = ("alone", "change", "done", "error", "leads", "outcome", "weight")
 
-    def __init__(self, change: Sequence[Change]) -> None:
+    def __init__(self, change: Sequence[Written]) -> None:
         self.change = change
         self.weight = sum([one.weight for one in change])
-        self.outcome: list[Outcome | IdempotencyError] = []
+        self.alone = any(getattr(one, "alone", False) for one in change)
+        self.outcome: list[Outcome | HoldfastError] = []
         self.error: BaseException | None = None
         self.leads = False
         self.done = threading.Lock()
@@ -137,13 +152,15 @@ class Committer:
 
     # ---- group commit ----------------------------------------------------------------------
 
-    def submit(self, changes: Sequence[Change]) -> list[Outcome]:
+    def submit(self, changes: Sequence[Written]) -> list[Outcome]:
         """Commit some changes together; their outcomes, in order.
 
         Raises
         ------
         IdempotencyError
             If one of them reuses a key with another body; the others of the call are stored.
+        ConflictError, PatchError, TransitionError, InvalidClaimError
+            If what one of them does to state may not be done; likewise.
         StoreError, BudgetError
             If the transaction failed: then nothing of this call is stored.
         """
@@ -162,7 +179,7 @@ class Committer:
         if ticket.error is not None:
             raise ticket.error
         for outcome in ticket.outcome:
-            if isinstance(outcome, IdempotencyError):
+            if isinstance(outcome, HoldfastError):
                 raise outcome
         return ticket.outcome  # type: ignore[return-value]  # errors were raised above
 
@@ -196,9 +213,11 @@ class Committer:
         limit = self._store.batch_bytes()
         for ticket in self._queue:
             size += ticket.weight
-            if taken and size > limit:
+            if taken and (size > limit or ticket.alone):
                 break
             taken += 1
+            if ticket.alone:
+                break
         batch, self._queue = self._queue[:taken], self._queue[taken:]
         return batch
 
@@ -217,6 +236,7 @@ class Committer:
         need = sum(ticket.weight for ticket in batch) + (
             self._mirror.shelf.segment_bytes if shelve else 0
         )
+        need += 0 if self._mirror.audit.saved else _FOUNDING_BYTES
         total = Losses()
         done = False
         while not done:  # almost always once; again only if retention alone fills a transaction
@@ -229,10 +249,12 @@ class Committer:
                 total = total + losses
                 done = tx.fits(need)
                 if done:
+                    self._found(tx)
                     receipts = self._write(tx, changes, flat, total)
                     if shelve:
                         self._shelve(tx, changes)
                     self._train(tx, changes)
+            self._mirror.audit.saved |= done
             self._mirror.apply(changes)
             if not done and not losses:
                 raise BudgetError(f"{need} bytes do not fit the budget; nothing was written")
@@ -240,6 +262,11 @@ class Committer:
         for ticket in batch:
             ticket.outcome = receipts[i : i + len(ticket.change)]
             i += len(ticket.change)
+
+    def _found(self, tx: Transaction) -> None:
+        """A memory's audit log is written with its first event."""
+        if not self._mirror.audit.saved:
+            self._mirror.audit.save(tx)
 
     def resize(self, budget: int) -> None:
         """Evict down to another budget and adopt it.
@@ -328,6 +355,9 @@ class Committer:
     def _catch_up(self) -> None:
         """Another process wrote since we looked, or a commit failed: the store is the truth."""
         changed = self._store.changed()
+        if self._suspect and not changed:
+            self._mirror.load_state()
+            self._mirror.load_audit()
         if changed or (self._suspect and self._mirror.differs()):
             self._mirror.load()
             self._learn()
@@ -335,13 +365,14 @@ class Committer:
         self._suspect = False
 
     def _write(
-        self, tx: Transaction, changes: Changes, flat: Sequence[Change], losses: Losses
-    ) -> list[Outcome | IdempotencyError]:
-        """Store new events and vectors; answer each change."""
+        self, tx: Transaction, changes: Changes, flat: Sequence[Written], losses: Losses
+    ) -> list[Outcome | HoldfastError]:
+        """Store new events, what they do to state, and vectors; answer each change."""
         outcomes, keyed = self._stage(tx, changes, flat)
         self._seal(tx, changes)
+        done = self._journal(tx, changes)
         receipts = [
-            self._receipt(outcome, losses) if isinstance(outcome, Row) else outcome
+            self._receipt(outcome, losses, done) if isinstance(outcome, Row) else outcome
             for outcome in outcomes
         ]
         for key, body, i in keyed:
@@ -353,14 +384,14 @@ class Committer:
         return receipts
 
     def _stage(
-        self, tx: Transaction, changes: Changes, flat: Sequence[Change]
-    ) -> tuple[list[Row | Outcome | IdempotencyError], list[tuple[bytes, bytes, int]]]:
+        self, tx: Transaction, changes: Changes, flat: Sequence[Written]
+    ) -> tuple[list[Row | Outcome | HoldfastError], list[tuple[bytes, bytes, int]]]:
         """Give each new event its place in the stream; look known keys up."""
-        outcomes: list[Row | Outcome | IdempotencyError] = []
+        outcomes: list[Row | Outcome | HoldfastError] = []
         keyed: list[tuple[bytes, bytes, int]] = []
         here: dict[bytes, tuple[bytes, int]] = {}
         seq = self._mirror.next_seq
-        now = round(self._clock(), 3)
+        now = max(round(self._clock(), 3), self._mirror.last_recorded)  # clocks are set back
         for change in flat:
             if isinstance(change, Embedded):
                 kept = self._still_kept(change.codes)
@@ -381,15 +412,23 @@ class Committer:
                 stored = tx.key(key)
                 if stored is not None:
                     same = stored[0] == body
-                    outcomes.append(
-                        Receipt(**json.loads(stored[1])) if same else _conflict(event.key)
-                    )
+                    outcomes.append(_receipt_from(stored[1]) if same else _conflict(event.key))
                     continue
+            at = now if change.at is None else change.at
+            if change.asked is not None:
+                place = Place(seq, at, now, event.scope, change.content)
+                try:
+                    self._mirror.state.stage(changes.draft, change.asked, place)
+                except HoldfastError as error:  # the caller's; everybody else's changes go on
+                    outcomes.append(error)
+                    continue
+            if event.key is not None:
                 here[key] = (body, len(outcomes))
                 keyed.append((key, body, len(outcomes)))
-            at = now if change.at is None else change.at
-            surprise = self._surprise.observe(change.terms)
-            episode, _ = self._episodes.place(event.scope, at, change.terms)
+            surprise, episode = 0.0, NO_EPISODE
+            if event.kind != "state":
+                surprise = self._surprise.observe(change.terms)
+                episode, _ = self._episodes.place(event.scope, at, change.terms)
             row = to_row(
                 event, change.content, seq=seq, at=at, recorded_at=now, episode=episode,
                 tokens=change.tokens, length=change.length, surprise=surprise, cues=change.cues,
@@ -452,7 +491,36 @@ class Committer:
                 tx.put_tail(row.seq, encode_tail(row))
         changes.tail = (left, nbytes)
 
-    def _receipt(self, row: Row, losses: Losses) -> Receipt:
+    def _journal(self, tx: Transaction, changes: Changes) -> dict[int, tuple[Change, ...]]:
+        """Write what was done to state; what each event changed."""
+        done: dict[int, tuple[Change, ...]] = {}
+        self._trim(tx, changes)
+        for entry in changes.draft.entries:
+            data = encode(entry)
+            tx.put_cell("state", entry.id, data)
+            changes.journaled += len(data)
+            done[entry.seq] = (*done.get(entry.seq, ()), entry.change)
+        return done
+
+    def _trim(self, tx: Transaction, changes: Changes) -> None:
+        """While the journal is over its share, delete more of it than is added."""
+        mirror, share = self._mirror, int(self._store.capacity() * SHARE)
+        if not changes.draft.entries or mirror.journal_bytes <= share:
+            return
+        if not mirror.cut.drop:
+            mirror.cut = plan_cut(mirror.state, share)
+            for entry in mirror.cut.put:
+                data = encode(entry)
+                tx.put_cell("state", entry.id, data)
+                changes.put.append(entry)
+            tx.set_meta("state_horizon", str(max(mirror.state_horizon, mirror.cut.horizon)))
+            changes.horizon = mirror.cut.horizon
+        most = min(_TRIMMED_AT_ONCE, 2 * len(changes.draft.entries) + 16)
+        most = min(most, max(0, tx.slack() // (2 * _PAGE) - 8))
+        changes.trimmed = mirror.cut.drop[:most]
+        tx.delete_cells("state", changes.trimmed)
+
+    def _receipt(self, row: Row, losses: Losses, done: Mapping[int, tuple[Change, ...]]) -> Receipt:
         return Receipt(
             seq=row.seq,
             recorded_at=row.recorded / 1e6,
@@ -462,6 +530,7 @@ class Committer:
             findable=True,
             demoted=losses.demoted,
             evicted=losses.evicted,
+            changes=done.get(row.seq, ()),
         )
 
 
@@ -479,6 +548,12 @@ def body_digest(change: Append) -> bytes:
         sort_keys=True,
     )  # fmt: skip
     return digest(labels.encode() + b"\0" + change.content)
+
+
+def _receipt_from(data: bytes) -> Receipt:
+    line = json.loads(data)
+    changes = [Change(**{**one, "retired": tuple(one["retired"])}) for one in line["changes"]]
+    return Receipt(**{**line, "changes": tuple(changes)})
 
 
 def _conflict(key: str) -> IdempotencyError:

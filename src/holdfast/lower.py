@@ -9,7 +9,7 @@ from holdfast.codec import BYTES, Row, content_bytes, to_gist, to_record, to_tra
 from holdfast.derive.gist import gist, key_terms
 from holdfast.derive.terms import terms
 from holdfast.derive.tokens import count_tokens
-from holdfast.records import Tier
+from holdfast.records import KINDS, Tier
 
 _GIST_SHARE = 0.35  # of an event's text
 _LONGEST_GIST = 4000  # characters
@@ -40,25 +40,34 @@ def speaker_terms(speaker: str | None) -> list[int]:
 
 
 def row_terms(row: Row) -> list[int]:
-    """The index terms of a row at its present tier."""
+    """The index terms of a row at its present tier; a change of state has none."""
+    if KINDS[row.kind] == "state":
+        return []
     return index_terms(row.who.speaker, text_of(row))
 
 
 def to_tier(row: Row, tier: int) -> tuple[Row, list[int]]:
     """The row demoted to GIST or TRACE, and its new index terms."""
     text = text_of(row)
-    if tier == Tier.GIST:
-        share = min(_GIST_SHARE, _LONGEST_GIST / max(1, len(text)))
-        spans = gist(text, share) if text else []
-        kept = " … ".join(text[start:end] for start, end in spans)
-        found = index_terms(row.who.speaker, kept)
-        lowered = to_gist(row, _byte_spans(text, spans), len(found), count_tokens(kept))
-    else:
-        words = key_terms(text) if text else []
-        kept = " ".join(words)
-        found = index_terms(row.who.speaker, kept)
-        lowered = to_trace(row, words, len(found), count_tokens(kept))
+    lowered, found = _to_gist(row, text) if tier == Tier.GIST else _to_trace(row, text)
+    if KINDS[row.kind] == "state":
+        return lowered._replace(length=0), []
     return lowered, found
+
+
+def _to_gist(row: Row, text: str) -> tuple[Row, list[int]]:
+    share = min(_GIST_SHARE, _LONGEST_GIST / max(1, len(text)))
+    spans = gist(text, share) if text else []
+    kept = " … ".join(text[start:end] for start, end in spans)
+    found = index_terms(row.who.speaker, kept)
+    return to_gist(row, _byte_spans(text, spans), len(found), count_tokens(kept)), found
+
+
+def _to_trace(row: Row, text: str) -> tuple[Row, list[int]]:
+    words = key_terms(text) if text else []
+    kept = " ".join(words)
+    found = index_terms(row.who.speaker, kept)
+    return to_trace(row, words, len(found), count_tokens(kept)), found
 
 
 def _byte_spans(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

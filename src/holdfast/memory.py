@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import IO, Any, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import IO, Any, Self
 
 from holdfast import exchange, read, write
+from holdfast.api.base import Scopes, Time, seconds
+from holdfast.api.beliefs import BeliefsApi
+from holdfast.api.sharing import SharingApi
+from holdfast.api.world import WorldApi
 from holdfast.backlog import Backlog
 from holdfast.budget import parse_bytes
 from holdfast.codec import to_record
 from holdfast.commit import Committer
 from holdfast.derive.tokens import count_tokens
-from holdfast.errors import InvalidEventError, NotFoundError
+from holdfast.errors import NotFoundError
+from holdfast.extract.base import Extractor
 from holdfast.mirror import Mirror
 from holdfast.models.base import Embedder
 from holdfast.recall.weights import Weights
@@ -38,9 +42,6 @@ from holdfast.retention.base import Policy
 from holdfast.stores.sqlite import Durability, SqliteStore
 from holdfast.verify import verify
 
-Time = float | datetime | str | None
-_T = TypeVar("_T")
-
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -52,7 +53,7 @@ class Verification:
     blocks: int
 
 
-class Memory:
+class Memory(BeliefsApi, WorldApi, SharingApi):
     """A bounded, durable memory in one file.
 
     Use `Memory.open`. Every method is safe to call from any thread, and several processes may
@@ -78,16 +79,19 @@ class Memory:
         clock: Callable[[], float],
         counter: Callable[[str], int],
         weights: Weights,
+        extractor: Extractor | None,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._count = counter
         with store.exclusive():
             self._mirror = Mirror(store, embedder.dimensions if embedder else None)
         self._committer = Committer(
             store, self._mirror, Retainer(retention), clock, durable=store.durability == "full"
         )
         self._reader = read.Reader(self._mirror, weights, counter, clock)
+        self._writer = write.Writer(
+            self._committer, counter, extractor, clock, store.largest_event, store.batch_bytes
+        )
         self._backlog: Backlog | None = None
         if embedder is not None:
             self._backlog = Backlog(embedder, self._mirror, self._committer)
@@ -100,6 +104,7 @@ class Memory:
         *,
         retention: Policy | str = "ladder",
         embedder: Embedder | str | None = None,
+        extractor: Extractor | str | None = "rules",
         durability: Durability = "full",
         clock: Callable[[], float] = time.time,
         counter: Callable[[str], int] = count_tokens,
@@ -119,6 +124,9 @@ class Memory:
             A policy or its name; see `holdfast.registry.RETENTION`.
         embedder
             An embedder or its name; None recalls without a model.
+        extractor
+            Tells what an event claims, on the write path; "rules" needs no model, None leaves it
+            to `believe`.
         durability
             "full" (each receipt survives power loss), "normal", or "off".
         clock, counter
@@ -135,6 +143,7 @@ class Memory:
         """
         policy = resolve("retention", retention) if isinstance(retention, str) else retention
         model = resolve("embedder", embedder) if isinstance(embedder, str) else embedder
+        claims = resolve("extractor", extractor) if isinstance(extractor, str) else extractor
         store = SqliteStore(
             path, None if budget is None else parse_bytes(budget), durability, vfs=vfs
         )
@@ -146,6 +155,7 @@ class Memory:
                 clock=clock,
                 counter=counter,
                 weights=weights or Weights.default(),
+                extractor=claims,
             )
         except BaseException:
             store.close()
@@ -190,10 +200,10 @@ class Memory:
             event = content
         else:
             event = Event(
-                content, speaker, role, channel, kind, _seconds(at), scope.strip("/"),
+                content, speaker, role, channel, kind, seconds(at), scope.strip("/"),
                 metadata or {}, key, parents, pinned,
             )  # fmt: skip
-        receipt = write.observe(self._committer, event, self._count, self._store.largest_event())
+        receipt = write.observe(self._writer, event)
         self._changed()
         return receipt
 
@@ -207,14 +217,7 @@ class Memory:
         Stops at the first event that breaks a rule: batches before it are stored, its own is not.
         """
         try:
-            return write.observe_many(
-                self._committer,
-                write.to_events(events),
-                self._count,
-                self._store.largest_event(),
-                self._store.batch_bytes(),
-                progress,
-            )
+            return write.observe_many(self._writer, write.to_events(events), progress)
         finally:
             self._changed()
 
@@ -225,15 +228,18 @@ class Memory:
         query: str,
         *,
         tokens: int = 1000,
-        scope: str = "",
+        scope: Scopes = "",
         since: Time = None,
         until: Time = None,
         before: int | None = None,
+        as_of: Time = None,
+        valid_at: Time = None,
         limit: int = 50,
         explain: bool = False,
         speaker: str | None = None,
         previous: Context | None = None,
         hops: int = 0,
+        beliefs: int = 8,
     ) -> Context:
         """What the memory can say about a query, within `tokens`, every line cited.
 
@@ -246,7 +252,13 @@ class Memory:
         tokens
             Bound on the context's text, envelope included, as `counter` counts.
         scope, since, until, before
-            See only events inside a scope, of a span of time, or before a sequence number.
+            See only events inside a scope (or any of several), of a span of time, or before a
+            sequence number.
+        as_of
+            See the memory as it stood at that moment: what was recorded by then. What has been
+            lowered or evicted since is counted in `Context.lost`.
+        valid_at
+            See only what had happened by then, and the beliefs that held at that time.
         limit
             At most so many matches; neighbours come on top.
         explain
@@ -262,28 +274,34 @@ class Memory:
             How often to ask again with the names that the best matches brought up, for a question
             whose answer lies a step away from its words. Each costs as much as one ranking; on
             public questions they changed recall by 0.2 points, so there are none by default.
+        beliefs
+            At most so many of the beliefs that match, in at most a quarter of the tokens.
         """
-        filters = self._filters(scope, since, until, before)
+        filters = self._filters(scope, since, until, before, as_of, valid_at)
         self._refresh()
-        return self._run(
+        found = self._run(
             read.recall(
-                self._reader, query, filters, tokens, limit, explain, speaker, previous, hops
+                self._reader, query, filters, tokens, limit, explain, speaker, previous, hops,
+                beliefs,
             )
-        )
+        )  # fmt: skip
+        return found if as_of is None else replace(found, lost=self._lost(filters))
 
     def rank(
         self,
         query: str,
         *,
         limit: int = 50,
-        scope: str = "",
+        scope: Scopes = "",
         since: Time = None,
         until: Time = None,
         before: int | None = None,
+        as_of: Time = None,
+        valid_at: Time = None,
         speaker: str | None = None,
     ) -> list[Hit]:
         """The best events for a query, best first, before any packing."""
-        filters = self._filters(scope, since, until, before)
+        filters = self._filters(scope, since, until, before, as_of, valid_at)
         self._refresh()
         return self._run(read.rank(self._reader, query, filters, limit, speaker))
 
@@ -292,10 +310,12 @@ class Memory:
         query: str,
         *,
         limit: int = 10,
-        scope: str = "",
+        scope: Scopes = "",
         since: Time = None,
         until: Time = None,
         before: int | None = None,
+        as_of: Time = None,
+        valid_at: Time = None,
         speaker: str | None = None,
     ) -> list[ScopeHit]:
         """The best scopes for a query, best first: the sessions to open, not the lines to quote.
@@ -304,7 +324,7 @@ class Memory:
         query throughout comes before one that mentions it once. Linear in the kept events, and it
         reads some events of the best scopes: about ten times the cost of `rank`.
         """
-        filters = self._filters(scope, since, until, before)
+        filters = self._filters(scope, since, until, before, as_of, valid_at)
         self._refresh()
         return self._run(read.rank_scopes(self._reader, query, filters, limit, speaker))
 
@@ -314,13 +334,15 @@ class Memory:
         query: str,
         *,
         tokens: int = 1000,
-        scope: str = "",
+        scope: Scopes = "",
         since: Time = None,
         until: Time = None,
         before: int | None = None,
+        as_of: Time = None,
+        valid_at: Time = None,
     ) -> str:
         """Why an event does not come back for a query, in one sentence."""
-        filters = self._filters(scope, since, until, before)
+        filters = self._filters(scope, since, until, before, as_of, valid_at)
         self._refresh()
         return self._run(read.why_not(self._reader, seq, query, filters, tokens))
 
@@ -332,15 +354,19 @@ class Memory:
             raise NotFoundError(f"event {seq} is not in this memory; it was evicted or never was")
         return to_record(row)
 
-    def log(self, after: int = 0, scope: str = "") -> Iterator[Record]:
+    def log(
+        self, after: int = 0, scope: Scopes = "", *, as_of: Time = None, valid_at: Time = None
+    ) -> Iterator[Record]:
         """Every kept event with a sequence number over `after`, oldest first."""
         self._refresh()
-        wanted = read.Filters(scope).scope.strip("/")
+        filters = self._filters(scope, as_of=as_of, valid_at=valid_at)
         for row in self._mirror.rows(after):
-            record = to_record(row)
-            where = record.event.scope
-            if not wanted or where == wanted or where.startswith(wanted + "/"):
-                yield record
+            if filters.before is not None and row.seq >= filters.before:
+                return
+            if not filters.covers(row.who.scope):
+                continue
+            if filters.until is None or row.at / 1e6 < filters.until:
+                yield to_record(row)
 
     def episodes(self) -> Iterator[Episode]:
         """The runs of events in one scope, in order of their first event."""
@@ -378,6 +404,8 @@ class Memory:
             index=held.index,
             vectors=held.vectors,
             ledger=held.ledger,
+            state=held.state,
+            audit=held.audit,
             events=counts,
             episodes=episodes,
         )
@@ -430,45 +458,3 @@ class Memory:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    # ---- inside ----------------------------------------------------------------------------
-
-    def _refresh(self) -> None:
-        """Take over what other processes wrote, unless this one is writing at this moment."""
-        self._committer.refresh()
-
-    def _changed(self) -> None:
-        if self._backlog is not None:
-            self._backlog.wake()
-
-    def _run(self, path: Generator[read.Embed, read.Embedding, _T]) -> _T:
-        """Drive a read path, answering what it asks of a model."""
-        try:
-            wish = next(path)
-            while True:
-                wish = path.send(self._embed(wish))
-        except StopIteration as end:
-            answer: _T = end.value
-            return answer
-
-    def _embed(self, wish: read.Embed) -> read.Embedding:
-        return self._backlog.ask(wish.text) if self._backlog else read.Embedding(None)
-
-    @staticmethod
-    def _filters(scope: str, since: Time, until: Time, before: int | None) -> read.Filters:
-        return read.Filters(scope.strip("/"), _seconds(since), _seconds(until), before)
-
-
-def _seconds(when: Time) -> float | None:
-    """POSIX seconds from a number, a datetime or an ISO 8601 text; naive times are UTC."""
-    if when is None or isinstance(when, (int, float)):
-        return when
-    try:
-        parsed = datetime.fromisoformat(when) if isinstance(when, str) else when
-    except ValueError:
-        raise InvalidEventError(
-            f"{when!r} is not a time; write it like 2026-03-01T09:30:00+01:00"
-        ) from None
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=UTC)
-    return parsed.timestamp()

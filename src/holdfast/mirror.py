@@ -29,7 +29,11 @@ from holdfast.recall.postings import Postings
 from holdfast.recall.shelf import Shelf
 from holdfast.recall.vectors import Vectors
 from holdfast.records import Tier
+from holdfast.state.compact import Cut
+from holdfast.state.fold import Draft, State
+from holdfast.state.journal import Entry, decode, encode
 from holdfast.stores.base import Store
+from holdfast.trust.log import AuditLog
 
 _LEAST_CACHED, _MOST_CACHED = 64, 4096  # decoded blocks, some 20 KiB each
 _BUDGET_PER_CACHED = 256 * 1024  # bytes of budget for which one more is kept
@@ -73,6 +77,11 @@ class Changes:
     dictionary: bytes | None = None
     shelved: tuple[int, Rows] | None = None  # a new index segment and the rows it holds
     unshelved: list[int] = field(default_factory=list)  # index segments that are gone
+    draft: Draft = field(default_factory=Draft)  # what is done to state
+    journaled: int = 0  # bytes that the journal of state grew by
+    put: list[Entry] = field(default_factory=list)  # entries of it that stand for others
+    trimmed: list[int] = field(default_factory=list)  # ids of those it let go of
+    horizon: int = 0  # before which event it may lack some
 
 
 class Mirror:
@@ -84,6 +93,7 @@ class Mirror:
 
     def __init__(self, store: Store, dimensions: int | None) -> None:
         self.lock = threading.RLock()
+        self._grown = threading.Condition(self.lock)  # told when state changes
         self._store = store
         self._dimensions = dimensions
         self.load()
@@ -137,6 +147,8 @@ class Mirror:
             self._load_blocks()
             self._load_tail(after=0)
             self._load_vectors()
+            self.load_state()
+            self.load_audit()
 
     def _load_blocks(self) -> None:
         self.shelf.load(self._store.segments())
@@ -176,6 +188,21 @@ class Mirror:
         if self.vectors is None:
             return
         self._add_vectors(self._store.vectors())
+
+    def load_audit(self) -> None:
+        """Read the audit log anew."""
+        self.audit = AuditLog.load(self._store, self.next_seq)
+
+    def load_state(self) -> None:
+        """Fold the state anew from its journal."""
+        self.journal_bytes = 0
+        self.cut = Cut()
+        self.state_horizon = int(self._store.meta("state_horizon") or 0)
+        entries = []
+        for id, data in self._store.cells("state"):
+            self.journal_bytes += len(data)
+            entries.append(decode(id, data))
+        self.state = State(entries)
 
     def _add_vectors(self, codes: Iterable[tuple[int, bytes]]) -> None:
         """Take over stored vectors of events that are kept, a page at a time."""
@@ -221,6 +248,12 @@ class Mirror:
                     give_back()
             for codes in changes.vectors:
                 self._add_vectors(codes)
+            if changes.trimmed or changes.put:
+                self._trim(changes)
+            if changes.draft.entries:
+                self.state.apply(changes.draft.entries)
+                self.journal_bytes += changes.journaled
+                self._grown.notify_all()
             if changes.tail is not None:
                 self.tail, self.tail_bytes = changes.tail
             if changes.lowered or changes.evicted:
@@ -249,6 +282,14 @@ class Mirror:
         self.postings.remove(rows.tolist())
         if self.vectors is not None:
             self.vectors.remove(rows)
+
+    def _trim(self, changes: Changes) -> None:
+        held = self.state.entries
+        self.journal_bytes -= sum(len(encode(held[id])) for id in changes.trimmed if id in held)
+        self.state.replace(changes.put)
+        self.state.drop(changes.trimmed)
+        self.cut.drop = self.cut.drop[len(changes.trimmed) :]
+        self.state_horizon = max(self.state_horizon, changes.horizon)
 
     def _compact(self) -> None:
         moved = self.columns.compact()
@@ -335,6 +376,48 @@ class Mirror:
                 while len(self._cache) > self._cached:
                     self._cache.popitem(last=False)
         return block
+
+    def wait(self, seconds: float) -> None:
+        """Wait until state changes, or for so long."""
+        with self._grown:
+            self._grown.wait(seconds)
+
+    def recorded_after(self, moment: float) -> int:
+        """The first kept event that was recorded after a moment; the next to come if none was.
+
+        Record times never fall along the log. Reads a logarithmic number of blocks.
+        """
+        micros = round(moment * 1e6)
+        with self.lock:
+            tail = [row.seq for row in self.tail if row.recorded > micros]
+            if self.tail and self.tail[0].recorded <= micros:
+                return tail[0] if tail else self.next_seq
+            i = bisect_right(self.firsts, micros, key=self._began)
+            if i:
+                block = self.read_block(self.firsts[i - 1])
+                assert block is not None, "under the lock, what is listed is there"
+                later = np.flatnonzero(block.head["recorded"] > micros)
+                if len(later):
+                    return int(block.head["seq"][later[0]])
+            if i < len(self.firsts):
+                return self.firsts[i]
+            return tail[0] if tail else self.next_seq
+
+    def _began(self, first: int) -> int:
+        block = self.read_block(first)
+        assert block is not None, "under the lock, what is listed is there"
+        return int(block.head["recorded"][0])
+
+    @property
+    def last_recorded(self) -> float:
+        """When the newest kept event was recorded; 0 if there is none."""
+        with self.lock:
+            if self.tail:
+                return self.tail[-1].recorded / 1e6
+            if not self.firsts:
+                return 0.0
+            block = self.read_block(self.firsts[-1])
+            return int(block.head["recorded"][-1]) / 1e6 if block is not None else 0.0
 
     def row(self, seq: int) -> Row | None:
         """One kept event, read from the log; None if it is not kept (any more)."""

@@ -13,29 +13,47 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.codec import Row
+from holdfast.codec import BYTES, Row, content_bytes, to_record
+from holdfast.errors import InvalidClaimError
 from holdfast.lower import row_terms, text_of
 from holdfast.mirror import Mirror
 from holdfast.recall.columns import Bools, Rows
+from holdfast.recall.fresh import DEPTH, SCOPES, fresh_first, fresh_scopes_first
 from holdfast.recall.fuse import Ranking, candidates, score, score_scopes
 from holdfast.recall.look import Look
 from holdfast.recall.pack import SMALLEST_LINE, Packer, pack_hits
 from holdfast.recall.pool import join, probe, unread
 from holdfast.recall.query import Query, parse
 from holdfast.recall.weights import Weights
-from holdfast.records import Context, Hit, Scope, ScopeHit
+from holdfast.records import Context, Event, Hit, Scope, ScopeHit
+from holdfast.state.fold import Query as BeliefQuery
+from holdfast.state.admit import QUOTE_BYTES
+from holdfast.state.records import Belief, Evidence
 
 Counter = Callable[[str], int]
+
+_JITTER_S = 0.001  # record times are rounded to the millisecond, up or down
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What a query may see."""
 
-    scope: str = ""
+    scopes: tuple[str, ...] = ("",)
     since: float | None = None
     until: float | None = None
     before: int | None = None  # events with a smaller sequence number only
+    as_of: float | None = None  # beliefs as the record stood then
+    valid_at: float | None = None  # beliefs of that time; None: of now
+
+    @property
+    def scoped(self) -> bool:
+        """Whether a scope bounds what may be seen."""
+        return "" not in self.scopes
+
+    def covers(self, scope: str) -> bool:
+        """Whether a scope is among those asked for, or inside one."""
+        return any(Scope(one).covers(scope) for one in self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +102,16 @@ def rank_scopes(
     with mirror.lock:
         look = _look(mirror, query, answer, filters)
         look_up = partial(mirror.postings.match, limit=0, allowed=look.visible)
-        return score_scopes(look, reader.weights, limit, look_up, partial(terms_of, mirror))
+        room, read = max(limit, SCOPES), partial(terms_of, mirror)
+        hits = score_scopes(look, reader.weights, room, look_up, read)
+    idf = look.match.idf.tolist()
+    return fresh_scopes_first(look.query, idf, hits, partial(told, mirror))[:limit]
+
+
+def told(mirror: Mirror, seq: int) -> tuple[str, str] | None:
+    """Who said an event, and what is left of it; None if it is not kept."""
+    row = mirror.row(seq)
+    return (row.who.speaker or "", text_of(row)) if row is not None else None
 
 
 def terms_of(mirror: Mirror, row: int) -> Sequence[int]:
@@ -103,16 +130,18 @@ def recall(
     speaker: str | None = None,
     previous: Context | None = None,
     hops: int = 0,
+    believed: int = 0,
 ) -> Generator[Embed, Embedding, Context]:
     """The context for a query: ranked, cited, never over `tokens`."""
-    everything = _everything(reader, text, filters, tokens)  # 1 small enough: nothing ranked away
+    beliefs = held(reader, text, filters, believed) if believed else []  # 0 what is true now
+    everything = _everything(reader, text, filters, tokens, beliefs)  # 1 small: nothing ranked away
     if everything is not None:
         return everything
     answer = yield Embed(text)  # 2 ask a model, if there is one; nothing is locked
     query = parse(text, reader.clock(), speaker)
     found = _score(reader, query, answer, filters, limit, explain)  # 3 candidates in one order
     hits = _follow(reader, query, answer, filters, found.hits, limit, explain, hops)  # 4 ask on
-    packer = Packer(tokens, reader.count)
+    packer = Packer(tokens, reader.count, beliefs)
     view = _View(reader.mirror, filters)
     pack_hits(packer, hits, view, text, explain, previous)  # 5 fit to the budget, cite
     return packer.finish(
@@ -125,12 +154,15 @@ def _score(
 ) -> Ranking:
     with reader.mirror.lock:
         look = _look(reader.mirror, query, answer, filters)
-        return score(look, reader.weights, limit, explain)
+        found = score(look, reader.weights, max(limit, DEPTH), explain)
+    idf = look.match.idf.tolist()
+    hits = fresh_first(look.query, idf, found.hits, partial(told, reader.mirror))
+    return found._replace(hits=hits[:limit])
 
 
 def _look(mirror: Mirror, query: Query, answer: Embedding, filters: Filters) -> Look:
     visible = _visible(mirror, filters)
-    return candidates(mirror.index, query, answer.vector, visible, scoped=bool(filters.scope))
+    return candidates(mirror.index, query, answer.vector, visible, scoped=filters.scoped)
 
 
 def _follow(
@@ -160,22 +192,75 @@ def _follow(
 
 
 def _visible(mirror: Mirror, filters: Filters) -> Bools | None:
-    return mirror.columns.visible(filters.scope, filters.since, filters.until, filters.before)
+    return mirror.columns.visible(filters.scopes, filters.since, filters.until, filters.before)
 
 
-def _everything(reader: Reader, text: str, filters: Filters, tokens: int) -> Context | None:
+def held(reader: Reader, text: str, filters: Filters, limit: int) -> list[Belief]:
+    """The beliefs that match some words and are held at the time that is asked about."""
+    at = moment(reader, filters)
+    query = BeliefQuery(filters.scopes, as_of=filters.as_of, before=filters.before)
+    with reader.mirror.lock:
+        return [hit.belief for hit in reader.mirror.state.search(text, query, at, limit)]
+
+
+def moment(reader: Reader, filters: Filters) -> float:
+    """The time that beliefs must hold at: what is asked for, else when it is asked."""
+    if filters.valid_at is not None:
+        return filters.valid_at
+    return (reader.clock() if filters.as_of is None else filters.as_of) + _JITTER_S
+
+
+def quote(row: Row, span: tuple[int, int] | None) -> tuple[Evidence, Event]:
+    """Bytes of an event as evidence, all of them if no span is given, and the event.
+
+    Raises
+    ------
+    InvalidClaimError
+        If the bytes are not there, not text, cut a character, or are no longer kept.
+    """
+    record = to_record(row)
+    if row.flags & BYTES:
+        raise InvalidClaimError(f"event {row.seq} is no text; evidence is quoted from texts")
+    for start, kept in [(q.start, q.text) for q in record.quotes] or [(0, record.event.text)]:
+        content = content_bytes(kept)
+        a, b = span or (start, start + min(len(content), QUOTE_BYTES))
+        if not start <= a < b <= start + len(content):
+            continue
+        data = content[a - start : b - start]
+        if span is None:
+            data = data.decode("utf-8", "ignore").encode()  # a long event is cut between letters
+        try:
+            text = data.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            raise InvalidClaimError(
+                f"bytes {a} to {b} of event {row.seq} cut a character in two; move the ends"
+            ) from None
+        if len(data) > QUOTE_BYTES:
+            raise InvalidClaimError(
+                f"a quote of {len(data)} bytes is over the limit of {QUOTE_BYTES}; cite less"
+            )
+        return Evidence(row.seq, a, a + len(data), text, record.digest), record.event
+    where = "" if span is None else f" at bytes {span[0]} to {span[1]}"
+    raise InvalidClaimError(
+        f"event {row.seq} keeps no text{where} (tier {record.tier.name.lower()}); cite another"
+    )
+
+
+def _everything(
+    reader: Reader, text: str, filters: Filters, tokens: int, beliefs: Sequence[Belief] = ()
+) -> Context | None:
     """The whole visible history, if it fits the token budget (ConvoMem, arXiv:2511.10523)."""
     columns = reader.mirror.columns
     with reader.mirror.lock:
         visible = _visible(reader.mirror, filters)
-        n = len(columns) if visible is None else int(visible.sum())
+        n = columns.said if visible is None else int(visible.sum())
         if n * SMALLEST_LINE > tokens:
             return None
         shown = columns.tokens if visible is None else columns.tokens[visible]
         if int(shown.sum()) + n * SMALLEST_LINE > tokens:
             return None
         seqs = (columns.seq if visible is None else columns.seq[visible]).tolist()
-    packer = Packer(tokens, reader.count)
+    packer = Packer(tokens, reader.count, beliefs)
     for seq in seqs:
         row = reader.mirror.row(seq)
         if row is not None:
@@ -200,7 +285,7 @@ class _View:
         columns, filters = self.mirror.columns, self.filters
         with self.mirror.lock:
             row = columns.find(seq)
-            if row is None or not Scope(filters.scope).covers(columns.whos[columns.who[row]].scope):
+            if row is None or not filters.covers(columns.whos[columns.who[row]].scope):
                 return False
             bounds = filters.since, filters.until, filters.before
             return bool(columns.inside(np.array([row]), *bounds)[0])

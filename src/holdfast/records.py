@@ -8,8 +8,13 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Literal
 
-Kind = Literal["message", "tool_call", "tool_result", "observation", "note"]
-KINDS: tuple[Kind, ...] = ("message", "tool_call", "tool_result", "observation", "note")
+from holdfast.state.records import Belief, Change
+
+Kind = Literal["message", "tool_call", "tool_result", "observation", "note", "state"]
+KINDS: tuple[Kind, ...] = (
+    "message", "tool_call", "tool_result", "observation", "note", "state",
+)  # fmt: skip
+"""What an event can be. "state" events say how state was changed; only Holdfast makes them."""
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -125,6 +130,7 @@ class Episode:
 class Receipt:
     """Proof that one event is stored. Built from what the commit did, never from intent.
 
+    `changes` is what it did to beliefs and the rest of state, superseded ones named.
     `durable` is False only in the named weaker durability modes. `demoted` and `evicted` count
     the older events that made room in the same commit (shared by all events committed together).
     """
@@ -137,6 +143,7 @@ class Receipt:
     findable: bool
     demoted: int = 0
     evicted: int = 0
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +229,9 @@ class Context:
     that everything visible fitted, so nothing was ranked away. `degraded` says that the embedder
     did not answer in time and recall was lexical; `partial` that some vectors are not made yet.
     `confidence` is the chance, as measured over public questions, that the memory holds an answer;
-    None where nothing was ranked, since everything is here.
+    None where nothing was ranked, since everything is here. `beliefs` are what the memory holds to
+    be true on the matter. `lost` counts the events of an `as_of` that are no longer whole: what was
+    known then may have been more than this.
     """
 
     query: str
@@ -235,6 +244,8 @@ class Context:
     degraded: bool = False
     partial: bool = False
     confidence: float | None = None
+    beliefs: tuple[Belief, ...] = ()
+    lost: int = 0
 
     @property
     def ranked(self) -> tuple[Item, ...]:
@@ -256,6 +267,8 @@ class Usage:
     index: int
     vectors: int
     ledger: int
+    state: int  # the journal of beliefs, documents and the rest
+    audit: int  # hashes of what is gone, keys of salts, checkpoints
     events: Mapping[str, int]  # by tier name, evicted included
     episodes: int
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from holdfast.errors import UnknownNameError
 
 if TYPE_CHECKING:
+    from holdfast.extract.base import Extractor
     from holdfast.models.base import Embedder
     from holdfast.retention.base import Policy
 
@@ -30,13 +31,18 @@ EMBEDDERS = {
     "sentence-transformers": "holdfast.models.sentence_transformers:SentenceTransformersEmbedder",
 }
 
-Table = Literal["retention", "embedder"]
+EXTRACTORS = {
+    "rules": "holdfast.extract.rules:Rules",
+}
+
+Table = Literal["retention", "embedder", "extractor"]
 
 # Each table: what a message calls its members, the built-in ones, and the entry point group through
 # which plug-ins add to them. A plug-in cannot replace a built-in name.
 _TABLES: dict[Table, tuple[str, dict[str, str], str]] = {
     "retention": ("retention policy", RETENTION, "holdfast.retention"),
     "embedder": ("embedder", EMBEDDERS, "holdfast.embedders"),
+    "extractor": ("extractor", EXTRACTORS, "holdfast.extractors"),
 }
 
 
@@ -44,6 +50,8 @@ _TABLES: dict[Table, tuple[str, dict[str, str], str]] = {
 def resolve(table: Literal["retention"], spec: str, **options: object) -> Policy: ...
 @overload
 def resolve(table: Literal["embedder"], spec: str, **options: object) -> Embedder: ...
+@overload
+def resolve(table: Literal["extractor"], spec: str, **options: object) -> Extractor: ...
 def resolve(table: Table, spec: str, **options: object) -> Any:
     """Make a mechanism from its name and options.
 

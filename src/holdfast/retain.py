@@ -29,8 +29,9 @@ _SLICE = 1 / 3  # share of the kept bytes that one plan is to free, by and by
 _PLANNED_AT_ONCE = 65_536  # events whose columns a policy sees together; bounds its RAM
 BLOCK_BYTES = 16384
 _BLOCK_ROWS = 512
+_SPAN = 512  # numbers that one rewriting may span: leaves so near share two or three rows
 _FEWEST = 2  # events that a rewriting may span at least; `_REWRITE_BYTES` has room for so few
-_REWRITE_BYTES = 28 * 4120  # of the journal that rewriting one block and its neighbour may take
+_REWRITE_BYTES = 44 * 4120  # of the journal that rewriting one block may take
 
 
 @dataclass
@@ -123,6 +124,8 @@ class Retainer:
         at, tiers = at[valid], step.tiers[valid]
         if not len(at):
             return
+        whole = at[block.head["tier"][at] == Tier.VERBATIM].tolist()
+        mirror.audit.lose(tx, map(block.row, whole))
         out = at[tiers == Tier.EVICTED]
         gone = block.head["seq"][out].tolist()
         kept = np.ones(len(block), np.bool_)
@@ -187,6 +190,7 @@ class _Plan:
             return None
         start, end = self._starts[i], self._ends[i]
         near = self._rows[start:end] > self._rows[end - 1] - most
+        near &= self._seqs[start:end] > self._seqs[end - 1] - _SPAN
         run = slice(end - int(near.sum()), end)
         self._ends[i] = run.start
         self._at += int(run.start == start)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.codec import DATED, content_bytes
@@ -20,8 +20,12 @@ from holdfast.derive.terms import chunk_terms
 from holdfast.derive.times import chunks_mention_time
 from holdfast.derive.tokens import chunk_tokens, count_tokens
 from holdfast.errors import EventTooLargeError, InvalidEventError
+from holdfast.extract.base import Extractor
 from holdfast.lower import speaker_terms
 from holdfast.records import KINDS, BulkReceipt, Event, Receipt
+from holdfast.state.fold import Asked
+from holdfast.state.records import Trust
+from holdfast.trust.levels import source_of, trust_of
 
 Counter = Callable[[str], int]
 
@@ -31,27 +35,36 @@ PARENTS = 1024
 _LATEST = 253_402_300_800.0  # the year 10000
 
 
-def observe(committer: Committer, event: Event, count: Counter, largest: int) -> Receipt:
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What every write needs: the one door, and what is told of an event before it gets there."""
+
+    committer: Committer
+    count: Counter
+    extractor: Extractor | None
+    clock: Callable[[], float]
+    largest: Callable[[], int]
+    batch_bytes: Callable[[], int]
+
+
+def observe(writer: Writer, event: Event, asked: Asked | None = None) -> Receipt:
     """Store one event; durable and findable when this returns."""
-    content = admit(event, largest)  # 1 refuse what breaks a rule
-    change = derive(event, content, count)  # 2 terms, tokens, cues: nothing that needs a model
-    (receipt,) = committer.submit([change])  # 3 one transaction with whoever else is writing
+    content = admit(event, writer.largest())  # 1 refuse what breaks a rule
+    change = derive(event, content, writer.count)  # 2 terms, tokens, cues: no model needed
+    asked = asked or extract(event, writer)  # 3 what it claims, by rules
+    (receipt,) = writer.committer.submit([replace(change, asked=asked)])  # 4 one transaction
     assert isinstance(receipt, Receipt)
     return receipt
 
 
 def observe_many(
-    committer: Committer,
-    events: Iterable[Event],
-    count: Counter,
-    largest: int,
-    batch_bytes: int,
-    progress: Callable[[int], None] | None = None,
+    writer: Writer, events: Iterable[Event], progress: Callable[[int], None] | None = None
 ) -> BulkReceipt:
     """Store many events by the same path, a batch to a transaction."""
+    committer = writer.committer
     done = duplicates = demoted = evicted = 0
     first, last = 0, committer.newest
-    for batch in _batches(events, count, largest, batch_bytes):
+    for batch in _batches(events, writer):
         before = last
         receipts = committer.submit(batch)
         fresh = [r for r in receipts if isinstance(r, Receipt) and r.seq > before]
@@ -110,6 +123,8 @@ def derive(event: Event, content: bytes, count: Counter) -> Append:
     if event.scope.startswith("/") or event.scope.endswith("/"):
         event = replace(event, scope=event.scope.strip("/"))
     text = event.text
+    if event.kind == "state":  # found through what it did, not by its words
+        return Append(event, content, _label_bytes(event), event.at, (), 0, count(text), 0)
     chunks = text.split()  # once, for all who look at words
     terms = speaker_terms(event.speaker) + chunk_terms(chunks)
     return Append(
@@ -124,13 +139,30 @@ def derive(event: Event, content: bytes, count: Counter) -> Append:
     )
 
 
-def _batches(
-    events: Iterable[Event], count: Counter, largest: int, batch_bytes: int
-) -> Iterator[list[Append]]:
+def extract(event: Event, writer: Writer) -> Asked | None:
+    """What an event claims, in the words of whoever the memory trusts to speak for themselves.
+
+    What a tool, the web or an assistant says of "I" is about nobody.
+    """
+    if writer.extractor is None or event.kind == "state" or not event.text:
+        return None
+    trust = trust_of(event)
+    if trust < Trust.USER:
+        return None
+    at = writer.clock() if event.at is None else event.at
+    claims = writer.extractor.claims(event.text, speaker=event.speaker, role=event.role, at=at)
+    return Asked(tuple(claims), source_of(event), trust) if claims else None
+
+
+def _batches(events: Iterable[Event], writer: Writer) -> Iterator[list[Append]]:
     batch: list[Append] = []
     size = 0
+    largest, batch_bytes = writer.largest(), writer.batch_bytes()
     for event in events:
-        change = derive(event, admit(event, largest), count)
+        change = derive(event, admit(event, largest), writer.count)
+        asked = extract(event, writer)
+        if asked is not None:
+            change = replace(change, asked=asked)
         weight = change.weight
         if batch and size + weight > batch_bytes:
             yield batch

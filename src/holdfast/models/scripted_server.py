@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,8 +30,15 @@ Behaviour = Literal[
     "partial",  # one vector short
     "twice",  # one vector instead of another
     "not finite",
+    # Those that only chat knows (`models.scripted_chat`).
+    "bad request",  # status 400
+    "not text",
+    "cut off",  # the connection ends in the middle of the body
+    "reset",  # it breaks there
+    "drip headers",  # one byte at a time, before any body
+    "huge",  # a body that does not end for many megabytes
 ]
-_STATUS = {"rate limited": 429, "unavailable": 500, "refused": 401}
+_STATUS = {"rate limited": 429, "unavailable": 500, "refused": 401, "bad request": 400}
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,30 @@ class ScriptedServer:
             reply = next(self._script, Reply())
         return reply if isinstance(reply, Reply) else Reply(reply)
 
+    def error_code(self, reply: Reply) -> str:
+        """What an error calls itself."""
+        return reply.behaviour.replace(" ", "_")
+
+    def body(self, reply: Reply, request: dict[str, Any]) -> bytes:
+        """What is answered where the status is 200."""
+        vectors = self.embedder.embed(request["input"]).tolist()
+        if reply.behaviour == "wrong dimensions":
+            vectors = [vector[:-1] for vector in vectors]
+        if reply.behaviour == "not finite":
+            vectors[-1][0] = float("nan")
+        data = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+        if reply.behaviour == "partial":
+            data.pop()
+        elif reply.behaviour == "shuffled":
+            data.reverse()
+        elif reply.behaviour == "twice":
+            data[-1]["index"] = 0
+        content = json.dumps({"object": "list", "data": data}).encode()
+        whole = {"not an object": b"[1, 2]", "no data": b"{}"}
+        if reply.behaviour == "malformed":
+            return content[: len(content) // 2]
+        return whole.get(reply.behaviour, content)
+
     def wait_for_close(self, timeout_s: float | None = None) -> bool:
         """Block a request until the server closes, or for a while."""
         return self._closing.wait(timeout_s)
@@ -142,51 +174,45 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.server.owner.next_reply({"path": self.path, "headers": headers, "body": body})
         if reply.behaviour == "hang":
             self.server.owner.wait_for_close()
-        elif reply.behaviour == "drip":
-            self._drip()
-        if reply.behaviour in ("hang", "drip", "dropped"):
+        elif reply.behaviour in ("drip", "drip headers"):
+            self._drip(reply.behaviour == "drip headers")
+        if reply.behaviour in ("hang", "drip", "drip headers", "dropped"):
             self.close_connection = True
         else:
-            self._answer(reply, body["input"])
+            self._answer(reply, body)
 
-    def _answer(self, reply: Reply, texts: list[str]) -> None:
+    def _answer(self, reply: Reply, request: dict[str, Any]) -> None:
+        owner = self.server.owner
         status = _STATUS.get(reply.behaviour, 200)
-        content = self._error(reply) if status != 200 else self._body(reply, texts)
+        content = self._error(reply) if status != 200 else owner.body(reply, request)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         if reply.retry_after is not None:
             self.send_header("Retry-After", reply.retry_after)
         self.end_headers()
-        self.wfile.write(content)
+        if reply.behaviour not in ("cut off", "reset"):
+            self.wfile.write(content)
+            return
+        self.wfile.write(content[: len(content) // 2])
+        self.close_connection = True
+        if reply.behaviour == "reset":
+            # Closing with a linger of no seconds sends a reset in place of an orderly end.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
     def _error(self, reply: Reply) -> bytes:
-        code = reply.behaviour.replace(" ", "_")
+        code = self.server.owner.error_code(reply)
         return json.dumps({"error": {"message": "as scripted", "code": code}}).encode()
 
-    def _body(self, reply: Reply, texts: list[str]) -> bytes:
-        vectors = self.server.owner.embedder.embed(texts).tolist()
-        if reply.behaviour == "wrong dimensions":
-            vectors = [vector[:-1] for vector in vectors]
-        if reply.behaviour == "not finite":
-            vectors[-1][0] = float("nan")
-        data = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
-        if reply.behaviour == "partial":
-            data.pop()
-        elif reply.behaviour == "shuffled":
-            data.reverse()
-        elif reply.behaviour == "twice":
-            data[-1]["index"] = 0
-        content = json.dumps({"object": "list", "data": data}).encode()
-        whole = {"not an object": b"[1, 2]", "no data": b"{}"}
-        if reply.behaviour == "malformed":
-            return content[: len(content) // 2]
-        return whole.get(reply.behaviour, content)
-
-    def _drip(self) -> None:
+    def _drip(self, headers: bool) -> None:
         self.send_response(200)
         self.send_header("Content-Length", "1000000")
-        self.end_headers()
+        if headers:
+            self.flush_headers()
+            self.wfile.write(b"X-Slow: ")
+        else:
+            self.end_headers()
         with suppress(OSError):  # the client gives up, which is what a drip is for
             while not self.server.owner.wait_for_close(0.01):
                 self.wfile.write(b" ")

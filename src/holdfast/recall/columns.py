@@ -10,15 +10,17 @@ import numpy.typing as npt
 
 from holdfast.codec import PINNED, Block, Row, Who
 from holdfast.derive.terms import words
-from holdfast.records import Episode, Scope
+from holdfast.records import KINDS, Episode, Scope
 
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 NO_SEGMENT = -1
+NO_EPISODE = 0  # of events that only say how state was changed
 _ASSISTANTS = frozenset({"assistant", "ai", "bot", "model"})
 _USERS = frozenset({"user", "human"})
 _MOST = 65_535
+_STATE = KINDS.index("state")
 
 _FIELDS = np.dtype(
     [
@@ -35,6 +37,7 @@ _FIELDS = np.dtype(
         ("after", np.int32),  # row of the next one
         ("tier", np.uint8),
         ("flags", np.uint8),
+        ("kind", np.uint8),  # place in `KINDS`
     ]
 )
 
@@ -68,6 +71,7 @@ class Columns:
         self._scopes: dict[str, int] = {}  # numbered as they are first asked for
         self._scope_ids = np.zeros(0, np.int64)
         self.total_length = 0
+        self.states = 0  # kept rows that only say how state was changed
 
     def __getattr__(self, name: str) -> npt.NDArray[Any]:
         try:
@@ -83,6 +87,11 @@ class Columns:
     def __len__(self) -> int:
         return self.n - self.dead
 
+    @property
+    def said(self) -> int:
+        """Kept events that say something themselves."""
+        return len(self) - self.states
+
     def append(self, row: Row) -> int:
         """Add one event; returns its row."""
         at = self.n
@@ -90,7 +99,8 @@ class Columns:
             self._grow()
         data = self._data
         scope = row.who.scope
-        before = self._last_of.get(scope, -1)
+        plain = row.kind != _STATE
+        before = self._last_of.get(scope, -1) if plain else -1
         who = self._who(row.who)
         data["seq"][at] = row.seq
         data["at"][at] = row.at / 1e6
@@ -106,9 +116,13 @@ class Columns:
         data["segment"][at] = NO_SEGMENT
         data["tier"][at] = row.tier
         data["flags"][at] = row.flags
+        data["kind"][at] = row.kind
         if before >= 0:
             data["after"][before] = at
-        self._last_of[scope] = at
+        if plain:
+            self._last_of[scope] = at
+        else:
+            self.states += 1
         self._alive[at] = True
         self._weigh(row.episode, 1, length)
         self.n = at + 1
@@ -121,7 +135,7 @@ class Columns:
         if not n:
             return
         data = {name: np.zeros(n, _FIELDS[name]) for name in self._data}
-        for name in ("seq", "size", "episode", "surprise", "tier", "flags"):
+        for name in ("seq", "size", "episode", "surprise", "tier", "flags", "kind"):
             data[name][:] = np.concatenate([block.head[name] for block in blocks])
         for name in ("tokens", "length"):
             found = np.concatenate([block.head[name] for block in blocks])
@@ -133,12 +147,15 @@ class Columns:
             [ids[block.head["who"]] for ids, block in zip(whos, blocks, strict=True)]
         )
         self._data, self._alive, self.n = data, np.ones(n, np.bool_), n
+        self.states = int((data["kind"] == _STATE).sum())
         self._link()
         self.total_length = int(data["length"].sum())
         held, inverse, counts = np.unique(data["episode"], return_inverse=True, return_counts=True)
         terms = np.bincount(inverse, weights=data["length"])
         self._episodes = {
-            int(e): [int(c), int(t)] for e, c, t in zip(held, counts, terms, strict=True)
+            int(e): [int(c), int(t)]
+            for e, c, t in zip(held, counts, terms, strict=True)
+            if e != NO_EPISODE
         }
 
     def _link(self) -> None:
@@ -147,13 +164,14 @@ class Columns:
         scope_of = np.array([scopes.setdefault(who.scope, len(scopes)) for who in self.whos])
         scope = scope_of[self._data["who"]]
         order = np.argsort(scope, kind="stable")
+        order = order[self._data["kind"][order] != _STATE]
         same = scope[order][1:] == scope[order][:-1]
         for name, source, target in (
             ("before", order[:-1], order[1:]), ("after", order[1:], order[:-1])
         ):  # fmt: skip
             self._data[name][:] = -1
             self._data[name][target[same]] = source[same]
-        ends = order[np.append(~same, True)]
+        ends = order[np.append(~same, True)] if len(order) else order
         names = list(scopes)
         self._last_of = {names[int(scope[row])]: int(row) for row in ends}
 
@@ -169,6 +187,8 @@ class Columns:
         return at
 
     def _weigh(self, episode: int, events: int, terms: int) -> None:
+        if episode == NO_EPISODE:
+            return
         self.total_length += terms
         size = self._episodes.setdefault(episode, [0, 0])
         size[0] += events
@@ -204,6 +224,9 @@ class Columns:
         before, after, scope_of = data["before"], data["after"], self.whos
         for row in rows.tolist():
             left, right = int(before[row]), int(after[row])
+            if data["kind"][row] == _STATE:
+                self.states -= 1
+                continue
             if left >= 0:
                 after[left] = right
             if right >= 0:
@@ -243,13 +266,24 @@ class Columns:
         return moved
 
     def visible(
-        self, scope: str, since: float | None, until: float | None, before: int | None
+        self,
+        scope: str | Sequence[str],
+        since: float | None,
+        until: float | None,
+        before: int | None,
     ) -> Bools | None:
-        """Which rows a filtered query may see, (n,); None if it may see all of them."""
+        """Which rows a filtered query may see, (n,); None if it may see all of them.
+
+        Events that only say how state was changed are never seen: what they changed is.
+        """
         seen = self.alive if self.dead else None
-        inside = Scope(scope)
-        if inside.path:
-            covered = np.array([inside.covers(who.scope) for who in self.whos], np.bool_)
+        if self.states:
+            seen = _both(seen, self.kind != _STATE)
+        inside = [Scope(one) for one in ([scope] if isinstance(scope, str) else scope)]
+        if all(one.path for one in inside):
+            covered = np.array(
+                [any(one.covers(who.scope) for one in inside) for who in self.whos], np.bool_
+            )
             seen = _both(seen, covered[self.who])
         if before is not None and (not self.n or before > int(self.seq[-1])):
             before = None
@@ -296,7 +330,7 @@ class Columns:
 
     def episodes(self) -> Iterator[Episode]:
         """The kept runs of events in one scope, in order of their first event."""
-        rows = np.flatnonzero(self.alive)
+        rows = np.flatnonzero(self.alive & (self.episode != NO_EPISODE))
         order = rows[np.argsort(self.episode[rows], kind="stable")]
         held = self.episode[order]
         starts = np.flatnonzero(np.diff(held, prepend=-1))
@@ -360,7 +394,7 @@ class Columns:
     def all_episodes(self, episodes: Rows) -> EpisodeStats:
         """Of everything that is held, without looking at every row."""
         return EpisodeStats(
-            len(self._episodes), len(self), self.total_length, self.episode_sizes(episodes)
+            len(self._episodes), self.said, self.total_length, self.episode_sizes(episodes)
         )
 
     @property

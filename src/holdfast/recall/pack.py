@@ -9,10 +9,11 @@ from typing import Literal, NamedTuple, Protocol
 from holdfast.codec import BYTES, Row, to_record
 from holdfast.derive.terms import query_terms
 from holdfast.derive.tokens import count_tokens
-from holdfast.recall.envelope import CLOSE, OPEN, heading, line
+from holdfast.recall.envelope import CLOSE, HELD, OPEN, heading, line, statement
 from holdfast.recall.excerpt import excerpt
 from holdfast.recall.units import offers, spared
 from holdfast.records import Context, Hit, Item, Omission, Quote, Tier
+from holdfast.state.records import Belief
 
 Counter = Callable[[str], int]
 Why = Literal["match", "neighbour", "kept"]
@@ -23,6 +24,7 @@ _FRAME_TOKENS = count_tokens(OPEN + CLOSE)
 _MISSES = 8  # events in a row that are read and do not fit before packing gives up
 _LEAST_NEIGHBOUR = 24  # tokens that must be left before a neighbour is worth looking up
 _TIERS = tuple(Tier)
+_BELIEFS_SHARE = 0.25  # of the token budget, at most, for what is held to be true
 
 
 class Part(NamedTuple):
@@ -46,17 +48,30 @@ class Packer:
     against the sum of their lines' counts, and the finished text is counted once more.
     """
 
-    def __init__(self, budget: int, count: Counter) -> None:
+    def __init__(self, budget: int, count: Counter, beliefs: Sequence[Belief] = ()) -> None:
         self.count = count
         self._budget = budget
         self._frame = _FRAME_TOKENS if count is count_tokens else count(OPEN + CLOSE)
-        self._used = self._frame
+        self._beliefs, self._closing = self._stated(beliefs, budget)
+        self._used = self._frame + self._closing
         self._packed: dict[int, _Packed] = {}
         self._front: list[int] = []  # events that stay where a previous context had them
         self._continues = False
         self._hours: set[int] = set()  # that are headed behind the front
         self._seen: set[str] = set()
         self._left_out: dict[int, Omission] = {}
+
+    def _stated(self, beliefs: Sequence[Belief], budget: int) -> tuple[tuple[Belief, ...], int]:
+        """The best beliefs that a fair share of the budget holds, and the tokens they take."""
+        taken: list[Belief] = []
+        used = self.count(HELD) + 1
+        for belief in beliefs:
+            tokens = self.count(statement(belief)) + 1
+            if used + tokens > min(budget - self._frame, budget * _BELIEFS_SHARE):
+                break
+            taken.append(belief)
+            used += tokens
+        return tuple(taken), used if taken else 0
 
     @property
     def left(self) -> int:
@@ -157,6 +172,7 @@ class Packer:
             tokens=tokens,
             token_budget=self._budget,
             items=tuple([packed.item for packed in order]),
+            beliefs=self._beliefs,
             omissions=self.omissions,
             whole=whole,
             degraded=degraded,
@@ -181,9 +197,9 @@ class Packer:
 
     def _render(self, order: Sequence[_Packed]) -> tuple[str, int]:
         """The text of some items, and its count; the built-in counter adds up over lines."""
-        if not order:
+        if not order and not self._beliefs:
             return "", 0
-        lines, tokens, hour = [], self._frame, None
+        lines, tokens, hour = [], self._frame + self._closing, None
         for packed in order:
             if packed.hour != hour:
                 hour = packed.hour
@@ -191,6 +207,8 @@ class Packer:
                 tokens += self._above(hour)
             lines.append(packed.line)
             tokens += packed.tokens
+        if self._beliefs:  # last: models read the end best, and what is in front stays in front
+            lines += [HELD, *map(statement, self._beliefs)]
         text = OPEN + "\n".join([*lines, CLOSE])
         return text, tokens if self.count is count_tokens else self.count(text)
 

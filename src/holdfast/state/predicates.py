@@ -28,8 +28,8 @@ PREDICATES: dict[str, Predicate] = {
     **dict.fromkeys(
         (
             "allergic_to", "speaks", "has", "owns", "has_pet", "has_child", "visited", "bought",
-            "read", "watched", "plans", "wants", "knows", "plays", "studies", "member_of", "part_of",
-            "decided", "learned", "asks",
+            "read", "watched", "plans", "wants", "knows", "plays", "studies", "member_of",
+            "part_of", "decided", "learned", "asks",
         ),
         _MANY,
     ),

@@ -131,11 +131,24 @@ class Belief:
 
     @property
     def current(self) -> bool:
-        """Whether it is held to be so: neither superseded, retracted nor only disputed."""
+        """Whether nothing has ended it yet: neither superseded, retracted nor only disputed.
+
+        One whose end is announced, or whose `valid_until` was given, is current until `holds` says
+        otherwise.
+        """
+        ended = (
+            self.valid_until is not None
+            and self.retired_at is not None
+            and self.valid_until <= self.retired_at
+        )
+        return self.status in ("asserted", "inferred") and not ended
+
+    def holds(self, at: float) -> bool:
+        """Whether it was so at a time, as far as is known; a disputed belief never is."""
         return (
-            self.retired_at is None
-            and self.valid_until is None
-            and self.status in ("asserted", "inferred")
+            self.status != "disputed"
+            and self.valid_from <= at
+            and (self.valid_until is None or at < self.valid_until)
         )
 
     @property

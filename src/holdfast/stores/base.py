@@ -1,7 +1,7 @@
 """What a store must do: keep opaque rows durably, transactionally and inside a byte budget.
 
-A store knows nothing of text, tiers or ranking. It holds six kinds of row; the engine decides what
-is in them. Everything the engine writes goes through one `Store.transaction`.
+A store knows nothing of text, tiers or ranking. It holds seven kinds of row; the engine
+decides what is in them. Everything the engine writes goes through one `Store.transaction`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+Shelf = Literal["state", "tree", "salt", "checkpoint"]
+"""What small rows are: the journal of state, hashes of lost events, keys of salts, checkpoints."""
+SHELVES: tuple[Shelf, ...] = ("state", "tree", "salt", "checkpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class StoreUsage:
     index: int
     vectors: int
     ledger: int
+    state: int
+    audit: int
 
 
 class Transaction(Protocol):
@@ -70,6 +76,17 @@ class Transaction(Protocol):
     def delete_vectors(self, seqs: Iterable[int]) -> None: ...
 
     def put_dictionary(self, data: bytes) -> None: ...
+
+    def delete_dictionaries(self) -> None:
+        """Drop every dictionary; no block may need one any more."""
+
+    def delete_keys(self, seqs: Iterable[int]) -> None:
+        """Forget the idempotency keys of some events."""
+
+    def put_cell(self, shelf: Shelf, id: int, data: bytes) -> None:
+        """Keep one small row, in place of the one with that number on its shelf."""
+
+    def delete_cells(self, shelf: Shelf, ids: Iterable[int]) -> None: ...
 
     def set_meta(self, key: str, value: str) -> None: ...
 
@@ -131,6 +148,9 @@ class Store(Protocol):
     def vectors(self, after: int = 0) -> Iterator[tuple[int, bytes]]: ...
 
     def dictionaries(self) -> list[bytes]: ...
+
+    def cells(self, shelf: Shelf, after: int = -1) -> Iterator[tuple[int, bytes]]:
+        """The small rows of a shelf with a number over `after`, in order."""
 
     def capacity(self) -> int:
         """Bytes the log, index and vectors may take together within the budget."""

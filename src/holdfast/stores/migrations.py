@@ -44,3 +44,14 @@ def m001_log(db: apsw.Connection) -> None:
 @migration
 def m002_idempotency_by_seq(db: apsw.Connection) -> None:
     db.execute("CREATE INDEX idempotency_seq ON idempotency (seq)")
+
+
+@migration
+def m003_cells(db: apsw.Connection) -> None:
+    db.execute(
+        """
+        CREATE TABLE cell (
+            shelf TEXT NOT NULL, id INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (shelf, id)
+        ) WITHOUT ROWID
+        """
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 
 from holdfast.errors import BudgetError, ClosedError, StorageFullError
-from holdfast.stores.base import BlockInfo, StoreUsage
+from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
 
 _OVERHEAD = 32  # bytes charged for a row beside its data
 _SMALLEST = 64 * 1024
@@ -38,6 +38,7 @@ class RamStore:
         self._segments: dict[int, bytes] = {}
         self._vectors: dict[int, bytes] = {}
         self._dictionaries: list[bytes] = []
+        self._cells: dict[tuple[Shelf, int], bytes] = {}
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -139,6 +140,20 @@ class RamStore:
     def put_dictionary(self, data: bytes) -> None:
         self._dictionaries.append(data)
 
+    def delete_dictionaries(self) -> None:
+        self._dictionaries = []
+
+    def delete_keys(self, seqs: Iterable[int]) -> None:
+        gone = set(seqs)
+        self._keys = {key: value for key, value in self._keys.items() if value[0] not in gone}
+
+    def put_cell(self, shelf: Shelf, id: int, data: bytes) -> None:
+        self._cells[shelf, id] = data
+
+    def delete_cells(self, shelf: Shelf, ids: Iterable[int]) -> None:
+        for id in ids:
+            self._cells.pop((shelf, id), None)
+
     def set_meta(self, key: str, value: str) -> None:
         self._meta[key] = value
 
@@ -174,16 +189,22 @@ class RamStore:
     def dictionaries(self) -> list[bytes]:
         return list(self._dictionaries)
 
+    def cells(self, shelf: Shelf, after: int = -1) -> Iterator[tuple[int, bytes]]:
+        rows = [(id, data) for (where, id), data in self._cells.items() if where == shelf]
+        yield from sorted(row for row in rows if row[0] > after)
+
     def usage(self) -> StoreUsage:
         log = _weigh(self._tail.values()) + _weigh(b[1] for b in self._blocks.values())
         log += _weigh(self._dictionaries)
         index, vectors = _weigh(self._segments.values()), _weigh(self._vectors.values())
         ledger = _weigh(value.encode() for value in self._meta.values())
         ledger += _weigh(key + value[1] + value[2] for key, value in self._keys.items())
-        disk = log + index + vectors + ledger
+        state = _weigh(data for (shelf, _), data in self._cells.items() if shelf == "state")
+        audit = _weigh(data for (shelf, _), data in self._cells.items() if shelf != "state")
+        disk = log + index + vectors + ledger + state + audit
         return StoreUsage(
             disk=disk, database=disk, wal=0, shm=0, free=max(0, self.budget - disk),
-            log=log, index=index, vectors=vectors, ledger=ledger,
+            log=log, index=index, vectors=vectors, ledger=ledger, state=state, audit=audit,
         )  # fmt: skip
 
     def check(self) -> list[str]:
@@ -193,7 +214,7 @@ class RamStore:
         self._closed = True
 
 
-_TABLES = ("_meta", "_tail", "_blocks", "_keys", "_segments", "_vectors", "_dictionaries")
+_TABLES = ("_meta", "_tail", "_blocks", "_keys", "_segments", "_vectors", "_dictionaries", "_cells")
 
 
 def _weigh(rows: Iterable[bytes]) -> int:

@@ -27,6 +27,7 @@ LARGEST_EVENT = 16 * 1024 * 1024
 _WAL_SMALLEST, _WAL_LARGEST = 256 * 1024, 4 * 1024 * 1024
 _SHM_REGION, _FRAMES_PER_REGION = 32 * 1024, 4062
 _OVERHEAD_PAGES = 30  # that a transaction may dirty beside what it writes: tail, trees, free list
+_USUAL_PAGES = 54  # that a transaction should find room for: one that makes room needs them
 _SEAL_PAGES = 8  # a block may be written before the rows it replaces are dropped
 _BUSY_MS = 2000  # SQLite's own waiting, for programs that do not take our lock
 
@@ -89,7 +90,8 @@ class Space:
         if _wal_for(need) > self.wal_cap and self.room_for(need) >= 0:
             self._widen(need)
         else:
-            self._reset_log(max(self.wal_cap // 2, min(_wal_for(need), self.wal_cap)))
+            usual = max(self.wal_cap // 2, min(_USUAL_PAGES * FRAME, self.wal_cap * 7 // 8))
+            self._reset_log(max(usual, min(_wal_for(need), self.wal_cap)))
             self._room = self.wal_cap - self._frames * FRAME
         self._dirty = 0.0
 

@@ -19,7 +19,7 @@ from holdfast.errors import (
     StoreBusyError,
     StoreError,
 )
-from holdfast.stores.base import BlockInfo, StoreUsage
+from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
 from holdfast.stores.locks import FileLock, check_filesystem
 from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS
 from holdfast.stores.space import PAGE, Space, check_smallest, pages_for, pragma, size_of
@@ -299,6 +299,29 @@ class SqliteStore:
         self._space.touch(pages_for(len(data)))
         self._db.execute("INSERT INTO dictionary (data) VALUES (?)", (data,))
 
+    def delete_dictionaries(self) -> None:
+        self._space.touch(4 + 2 * pages_for(16_384))
+        self._db.execute("DELETE FROM dictionary")
+
+    def delete_keys(self, seqs: Iterable[int]) -> None:
+        gone = [(seq,) for seq in seqs]
+        self._space.touch(1.5 * len(gone))
+        self._db.executemany("DELETE FROM idempotency WHERE seq = ?", gone)
+
+    def put_cell(self, shelf: Shelf, id: int, data: bytes) -> None:
+        # Entries of the journal follow one another on half-full pages; others lie anywhere, and
+        # each may dirty its page with two neighbours, the one above them, and pages of overflow.
+        if shelf == "state" and self._space.dirty:
+            self._space.touch((len(data) + 64) / 1024)
+        else:
+            self._space.touch(4 + len(data) / 2048)
+        self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?)", (shelf, id, data))
+
+    def delete_cells(self, shelf: Shelf, ids: Iterable[int]) -> None:
+        gone = [(shelf, id) for id in sorted(ids)]
+        self._space.touch(1.2 * len(gone))
+        self._db.executemany("DELETE FROM cell WHERE shelf = ? AND id = ?", gone)
+
     def set_meta(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
@@ -358,9 +381,19 @@ class SqliteStore:
     def dictionaries(self) -> list[bytes]:
         return [data for (data,) in self._read("SELECT data FROM dictionary ORDER BY id")]
 
+    def cells(self, shelf: Shelf, after: int = -1) -> Iterator[tuple[int, bytes]]:
+        while page := self._read(
+            "SELECT id, data FROM cell WHERE shelf = ? AND id > ? ORDER BY id LIMIT 1024",
+            shelf, after,
+        ):  # fmt: skip
+            yield from page
+            after = page[-1][0]
+
     def usage(self) -> StoreUsage:
-        def total(table: str) -> int:
-            ((nbytes,),) = self._read(f"SELECT coalesce(sum(length(data)), 0) FROM {table}")
+        def total(table: str, where: str = "true") -> int:
+            ((nbytes,),) = self._read(
+                f"SELECT coalesce(sum(length(data)), 0) FROM {table} WHERE {where}"
+            )
             return int(nbytes)
 
         ((ledger,),) = self._read("SELECT coalesce(sum(length(value)), 0) FROM meta")
@@ -379,6 +412,8 @@ class SqliteStore:
             index=total("segment"),
             vectors=total("vector"),
             ledger=int(ledger),
+            state=total("cell", "shelf = 'state'"),
+            audit=total("cell", "shelf <> 'state'"),
         )
 
     def check(self) -> list[str]:

@@ -16,7 +16,7 @@ def episode(look: Look) -> Floats | None:
     order = np.argsort(held, kind="stable")
     starts = np.flatnonzero(np.diff(held[order], prepend=-1))
     episodes = held[order[starts]]
-    filtered = visible is not None and int(np.count_nonzero(visible)) < len(columns)
+    filtered = visible is not None and int(np.count_nonzero(visible)) < columns.said
     stats = (
         columns.visible_episodes(visible, episodes)
         if filtered and visible is not None

@@ -1,0 +1,203 @@
+"""World states: named JSON documents, and automata that know which step comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from holdfast.api.base import Parts, Time, seconds
+from holdfast.errors import NotFoundError
+from holdfast.state.automaton import Automaton, Declare, Step
+from holdfast.state.automaton import State as AutomatonState
+from holdfast.state.documents import Document, Edit, Form
+from holdfast.state.fold import Asked
+from holdfast.state.records import Trust
+
+
+class WorldApi(Parts):
+    """The methods of a memory that are about documents and automata."""
+
+    def document(
+        self, name: str, *, scope: str = "", version: int | None = None, as_of: Time = None
+    ) -> Document:
+        """A document as it is, as it was at a version, or as the record stood at a moment.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none, or that version was never made or is dropped.
+        """
+        self._refresh()
+        moment, where = seconds(as_of), scope.strip("/")
+        with self._mirror.lock:
+            documents = self._mirror.state.documents
+            if moment is None:
+                return documents.get(name, where, version)
+            found = documents.at(name, where, moment)
+            horizon = documents.horizon(name, where)
+        if found is None:
+            gone = horizon is not None and moment < horizon
+            why = "its history of then is dropped" if gone else "there was none"
+            raise NotFoundError(f"document {name!r} in scope {where!r} at that time: {why}")
+        return found
+
+    def put_document(
+        self, name: str, value: Any, *, scope: str = "", expect: int | None = None,
+        by: str = "", key: str | None = None,
+    ) -> Document:  # fmt: skip
+        """Put a JSON value in the place of a document, or make it.
+
+        Parameters
+        ----------
+        expect
+            The version it must be at (0: it must be new); None: whichever.
+
+        Raises
+        ------
+        ConflictError
+            If the document is at another version; nothing is written.
+        PatchError
+            If the value is not JSON, or too large.
+
+        Examples
+        --------
+        >>> import tempfile, os
+        >>> from holdfast import Memory
+        >>> path = os.path.join(tempfile.mkdtemp(), "a.holdfast")
+        >>> with Memory.open(path, budget="1 MiB") as memory:
+        ...     _ = memory.put_document("desk", {"lamp": "off"}, expect=0)
+        ...     on = memory.patch_document("desk", {"lamp": "on"}, expect=1)
+        >>> on.version, on.value
+        (2, {'lamp': 'on'})
+        """
+        return self._edit(name, scope, "put", value, expect, by, key)
+
+    def patch_document(
+        self, name: str, patch: Mapping[str, Any] | Sequence[Mapping[str, Any]], *,
+        scope: str = "", expect: int | None = None, by: str = "", key: str | None = None,
+    ) -> Document:  # fmt: skip
+        """Change a document by a JSON Patch (a list, RFC 6902) or a merge patch (an object).
+
+        Raises as `put_document` does; a patch that does not apply changes nothing.
+        """
+        if isinstance(patch, Mapping):
+            return self._edit(name, scope, "merge", dict(patch), expect, by, key)
+        operations = [dict(one) for one in patch]
+        return self._edit(name, scope, "patch", operations, expect, by, key)
+
+    def delete_document(
+        self, name: str, *, scope: str = "", expect: int | None = None, by: str = "",
+        key: str | None = None,
+    ) -> None:  # fmt: skip
+        """Delete a document; its versions stay readable. Raises as `put_document` does."""
+        self._edit(name, scope, "delete", None, expect, by, key)
+
+    def documents(self, *, scope: str = "") -> list[str]:
+        """The names of the documents of a scope, not of those inside it."""
+        self._refresh()
+        with self._mirror.lock:
+            return self._mirror.state.documents.names(scope.strip("/"))
+
+    def document_history(self, name: str, *, scope: str = "") -> list[Document]:
+        """Every version of a document that is kept, oldest first."""
+        self._refresh()
+        with self._mirror.lock:
+            return self._mirror.state.documents.history(name, scope.strip("/"))
+
+    def document_diff(self, name: str, a: int, b: int, *, scope: str = "") -> list[dict[str, Any]]:
+        """The JSON Patch (RFC 6902) that leads from one version of a document to another."""
+        self._refresh()
+        with self._mirror.lock:
+            return self._mirror.state.documents.diff(name, scope.strip("/"), a, b)
+
+    def _edit(
+        self, name: str, scope: str, form: Form, body: Any, expect: int | None, by: str,
+        key: str | None,
+    ) -> Document:  # fmt: skip
+        where = scope.strip("/")
+        edit = Edit(name, where, form, body, expect)
+        said = f"{form} document {name}"
+        receipt = self._change_state(said, where, Asked((edit,), by, Trust.USER), key)
+        with self._mirror.lock:
+            documents = self._mirror.state.documents
+            versions = reversed(documents.history(name, where))
+            return next(found for found in versions if found.seq == receipt.seq)
+
+    # ---- automata --------------------------------------------------------------------------
+
+    def declare(
+        self, automaton: Automaton, *, scope: str = "", by: str = "", key: str | None = None
+    ) -> AutomatonState:
+        """Declare an automaton, or declare it anew; the state it is in.
+
+        Raises
+        ------
+        InvalidClaimError
+            If the new declaration does not have the states that it has been in.
+        """
+        where = scope.strip("/")
+        asked = Asked((Declare(automaton, where),), by, Trust.USER)
+        self._change_state(f"declare automaton {automaton.name}", where, asked, key)
+        return self.automaton(automaton.name, scope=scope)
+
+    def step(
+        self, name: str, event: str, *, scope: str = "", expect: str | None = None,
+        by: str = "", key: str | None = None,
+    ) -> AutomatonState:  # fmt: skip
+        """Take a step; the state it leads to.
+
+        Parameters
+        ----------
+        event
+            What happens.
+        expect
+            The state that it is believed to be in; None: whichever.
+
+        Raises
+        ------
+        TransitionError
+            If the automaton has no such step from the state it is in; it stays there.
+        NotFoundError
+            If there is no such automaton.
+
+        Examples
+        --------
+        >>> import tempfile, os
+        >>> from holdfast import Memory
+        >>> path = os.path.join(tempfile.mkdtemp(), "a.holdfast")
+        >>> oven = Automaton("oven", ("idle", "hot"), "idle", (("idle", "heat", "hot"),))
+        >>> with Memory.open(path, budget="1 MiB") as memory:
+        ...     _ = memory.declare(oven)
+        ...     hot = memory.step("oven", "heat")
+        >>> hot.state, hot.events
+        ('hot', ())
+        """
+        where = scope.strip("/")
+        asked = Asked((Step(name, where, event, expect),), by, Trust.USER)
+        self._change_state(f"automaton {name}: {event}", where, asked, key)
+        return self.automaton(name, scope=scope)
+
+    def automaton(self, name: str, *, scope: str = "", as_of: Time = None) -> AutomatonState:
+        """The state that an automaton is in, or was in. Raises `NotFoundError` if there is none."""
+        self._refresh()
+        moment, where = seconds(as_of), scope.strip("/")
+        with self._mirror.lock:
+            automata = self._mirror.state.automata
+            if moment is None:
+                return automata.state(name, where)
+            found = automata.at(name, where, moment)
+        if found is None:
+            raise NotFoundError(f"there was no automaton {name!r} in scope {where!r} at that time")
+        return found
+
+    def automata(self, *, scope: str = "") -> list[str]:
+        """The names of the automata of a scope."""
+        self._refresh()
+        with self._mirror.lock:
+            return self._mirror.state.automata.names(scope.strip("/"))
+
+    def automaton_history(self, name: str, *, scope: str = "") -> list[AutomatonState]:
+        """Every state that an automaton was in, oldest first."""
+        self._refresh()
+        with self._mirror.lock:
+            return self._mirror.state.automata.history(name, scope.strip("/"))

@@ -1,0 +1,332 @@
+"""Put what holds now before what it replaced, where a question asks how things stand.
+
+A step over hits that are ranked already. Of two events that say the same thing of the same matter
+the newer one takes the older one's score, and so the place before it; the older one stays, right
+behind. Only the best few change places, so what is among them is the same as before.
+
+What makes a restatement is told by a logistic regression over a dozen properties of a pair of
+texts; its weights, fitted by scripts/fit_fresh.py, are kept as data beside this file. Questions
+about the past, sums and comparisons want every value, and are left as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from math import sqrt
+from types import MappingProxyType
+from typing import NamedTuple
+
+from holdfast.derive.sentences import sentences
+from holdfast.derive.terms import terms
+from holdfast.recall.present import Asked, asked
+from holdfast.recall.query import Query
+from holdfast.records import Hit, ScopeHit
+
+PART = "fresh"  # what a hit's score gained by it, among its parts
+DEPTH = 10  # events that may change places
+SCOPES = 20  # scopes that may; the tenth and the eleventh too
+_READ = 3000  # characters of an event that are looked at
+_SENTENCES = 40
+_RUN = 0.5  # what two terms side by side count, against the terms themselves
+_FAR = 2.0  # score by which a better hit is more than a little better
+_SMOOTH = 0.5
+
+Said = tuple[str, str]  # a speaker and their words
+Tell = Callable[[int], Said | None]
+
+
+_CHANGE = re.compile(
+    r"\b(?:now|actually|already|again|just|finally|new|latest|so far|recently|currently|no longer|"
+    r"chang(?:e[ds]?|ing)|updat(?:e[ds]?|ing)|switch(?:ed|ing)?|mov(?:ed?|ing)|instead|anymore|"
+    r"increased?|decreased?|reduced|extended|adjusted|improved|reached|rescheduled|postponed|"
+    r"upgraded|lowered|expanded|raised?|up to|from now on|(?:going|moving) forward)\b",
+    re.IGNORECASE,
+)
+_MONTHS = "jan|feb|mar|apr|may|june?|july?|aug|sep|oct|nov|dec"
+_DATE = re.compile(rf"\b({_MONTHS})[a-z]*\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b", re.IGNORECASE)
+_NUMERALS = dict(
+    one="1", two="2", three="3", four="4", five="5", six="6", seven="7", eight="8", nine="9",
+    ten="10", eleven="11", twelve="12", once="1", twice="2",
+)  # fmt: skip
+_FIGURE = re.compile(
+    rf"([$€£¥])?\s?(\d[\d,]*(?:[.:/-]\d+)*|\b(?:{'|'.join(_NUMERALS)})\b)(?:k\b)?(%|\s?percent)?"
+    r"(?:st|nd|rd|th)?((?:[-\s]+[A-Za-z]+){0,3})",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The sentence of an event that holds most of a question, and the figures in and beside it."""
+
+    speaker: str
+    held: frozenset[int]  # terms of the question
+    runs: frozenset[tuple[int, int]]  # pairs of them, side by side
+    words: frozenset[int]  # all of its terms
+    mass: float  # idf of `held`
+    run_mass: float
+    cue: bool  # whether it speaks of a change
+    figures: Mapping[int | str, frozenset[str]]
+
+
+def statement(said: Said | None, question: Asked) -> Statement:
+    """Read an event for a question. Linear in its first 3,000 characters."""
+    speaker, text = said or ("", "")
+    text = text[:_READ]
+    idf, runs = question.idf, question.runs
+    named = frozenset(idf.keys() & terms(speaker)) if speaker else frozenset[int]()
+    spans = sentences(text)[:_SENTENCES]
+    best, most = 0, -1.0
+    words: list[int] = []
+    held: frozenset[int] = named
+    side: frozenset[tuple[int, int]] = frozenset()
+    mass = run_mass = 0.0
+    for n, (start, end) in enumerate(spans):
+        found = terms(text[start:end])
+        holds = named | (idf.keys() & found)
+        beside = frozenset(runs.keys() & pairwise(found))
+        told, ran = sum(idf[t] for t in holds), sum(runs[pair] for pair in beside)
+        if told + _RUN * ran > most + 1e-9:
+            best, most, words = n, told + _RUN * ran, found
+            held, side, mass, run_mass = holds, beside, told, ran
+    around = spans[max(0, best - 1) : best + 2]
+    return Statement(
+        speaker,
+        held,
+        side,
+        frozenset(words),
+        mass,
+        run_mass,
+        bool(spans) and _CHANGE.search(text, *spans[best]) is not None,
+        figures(" ".join(text[start:end] for start, end in around)) if around else {},
+    )
+
+
+def figures(text: str) -> dict[int | str, frozenset[str]]:
+    """The numbers of a text by what they count: a currency, percent, a date, or the words after.
+
+    Examples
+    --------
+    >>> found = figures("I paid $1,200 on May 3rd, 5% off")
+    >>> sorted(found["$"]), sorted(found["date"]), sorted(found["%"])
+    (['1200'], ['may3'], ['5'])
+    """
+    found: dict[int | str, set[str]] = {}
+    for date in _DATE.finditer(text):
+        found.setdefault("date", set()).add(date[1][:3].lower() + date[2])
+    for money, number, percent, rest in _FIGURE.findall(text):
+        value = _NUMERALS.get(number.lower(), number).replace(",", "")
+        units: list[int | str] = ["$"] if money else ["%"] if percent else [*terms(rest)[:2]]
+        for unit in units:
+            found.setdefault(unit, set()).add(value)
+    return {unit: frozenset(values) for unit, values in found.items()}
+
+
+class Placed(NamedTuple):
+    """One hit, as this step sees it."""
+
+    score: float
+    seq: int  # the newer, the higher
+    said: Statement
+
+
+NAMES = (
+    *("", "gap", "far", "mass", "core", "whole", "run", "frame", "excess", "alike", "head"),
+    *("same head", "cue", "cue before", "cue and core", "between", "now", "past", "plain"),
+    *("plain now", "changed", "changed plain", "money"),
+)
+
+
+def pair(question: Asked, placed: Sequence[Placed], old: int, new: int) -> list[float] | None:
+    """What tells whether the newer of two hits restates the older; None if it cannot.
+
+    In the order of `NAMES`. ``core`` is the share of what the older holds of the question that the
+    newer holds too, ``frame`` the same of pairs of terms, ``excess`` what only the newer holds.
+    A figure that is asked for must be there, and what the asker says of themselves must be theirs.
+    """
+    before, after = placed[old].said, placed[new].said
+    if question.value and not after.figures:
+        return None
+    if question.own and before.speaker != after.speaker:
+        return None
+    idf, runs = question.idf, question.runs
+    whole = sum(idf.values()) or 1.0
+    old_mass = before.mass or 1e-9
+    shared = sum(idf[t] for t in before.held & after.held)
+    core = shared / old_mass
+    frame = sum(runs[side] for side in before.runs & after.runs) + _SMOOTH
+    head = sum(idf.get(t, 0.0) for t in question.head) or 1.0
+    head_old = sum(idf[t] for t in question.head & before.held)
+    head_both = sum(idf[t] for t in question.head & before.held & after.held)
+    common = len(before.words & after.words)
+    seq, gap = placed[old].seq, placed[old].score - placed[new].score
+    counted = before.figures.keys() & after.figures.keys()
+    changed = any(not after.figures[unit] <= before.figures[unit] for unit in counted)
+    now, past = question.kind.startswith("now"), question.kind.startswith("past")
+    value = question.value
+    return [
+        1.0,
+        gap,
+        max(0.0, gap - _FAR),
+        after.mass / whole,
+        core,
+        float(core > 0.9),
+        after.run_mass / (sum(runs.values()) or 1.0),
+        frame / (before.run_mass + _SMOOTH),
+        min(1.0, (after.mass - shared) / old_mass),
+        common / (sqrt(len(before.words) * len(after.words)) or 1.0),
+        sum(idf[t] for t in question.head & after.held) / head,
+        (head_both + _SMOOTH) / (head_old + _SMOOTH),
+        float(after.cue),
+        float(before.cue),
+        core * after.cue,
+        float(min(6, sum(placed[k].seq > seq for k in range(old + 1, new)))),
+        float(now),
+        float(past),
+        float(not value and not now and not past),
+        float(not value and now),
+        float(value and changed),
+        float(not value and changed),
+        float(question.money and "$" in after.figures),
+    ]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The regression, and the log odds from which on each kind of question is reordered by it.
+
+    `each` says that an older hit makes room for every restatement, not for the likeliest alone.
+    """
+
+    weights: tuple[float, ...]
+    bars: Mapping[str, float]
+    depth: int
+    each: bool
+
+
+@cache
+def model(of: str) -> Model:
+    """The fitted model of ``events`` or of ``scopes``."""
+    text = files("holdfast.recall").joinpath("fresh.json").read_text(encoding="utf-8")
+    found = json.loads(text)[of]
+    weights = tuple(found["weights"][name] for name in NAMES)
+    bars = MappingProxyType(found["bars"])
+    return Model(weights, bars, DEPTH if of == "events" else SCOPES, of == "scopes")
+
+
+def lift(question: Asked, placed: Sequence[Placed], by: Model) -> list[float]:
+    """The score of each hit after the step: its own, or that of the best it restates.
+
+    Notes
+    -----
+    Never lower than before, and always one of the scores that were there. O(n²) in the hits.
+    """
+    bar = by.bars[question.kind]
+    over: dict[int, list[int]] = {}
+    for old in range(len(placed)):
+        likely: list[tuple[float, int]] = []
+        for new in range(old + 1, len(placed)):
+            if placed[new].seq <= placed[old].seq:
+                continue
+            told = pair(question, placed, old, new)
+            if told is None:
+                continue
+            odds = sum(w * x for w, x in zip(by.weights, told, strict=True))
+            if odds > bar:
+                likely.append((odds, new))
+        for _, new in likely if by.each else sorted(likely, key=lambda one: -one[0])[:1]:
+            over.setdefault(new, []).append(old)
+    scores = [one.score for one in placed]
+    for new in sorted(over, key=lambda n: placed[n].seq):  # so that a chain carries through
+        scores[new] = max(scores[new], *(scores[old] for old in over[new]))
+    return scores
+
+
+def fresh_first(query: Query, idf: Sequence[float], hits: Sequence[Hit], tell: Tell) -> list[Hit]:
+    """Hits with what was restated behind its restatement; only the first ten change places.
+
+    Parameters
+    ----------
+    idf
+        Of the query's terms, among what it may see.
+    hits
+        Best first, ties to the newer.
+    tell
+        Who said an event, and what.
+
+    Returns
+    -------
+    The same events. One that moved has the score of the one it passed, and a part ``fresh``.
+
+    Notes
+    -----
+    Reads the text of ten events, if the question asks how things stand, and else none.
+
+    References
+    ----------
+    That similarity alone does not prefer the current value is measured by Wu et al.,
+    LongMemEval, arXiv:2410.10813 (knowledge updates), and Tavakoli et al., arXiv:2510.27246.
+    Time decay as in Park et al., Generative Agents, arXiv:2304.03442, prefers what is new whatever
+    it says; here age alone moves nothing, only a restatement does.
+    """
+    question = asked(query, idf)
+    by = model("events")
+    if question is None or question.kind not in by.bars or len(hits) < 2:
+        return list(hits)
+    best = hits[: by.depth]
+    placed = [Placed(hit.score, hit.seq, statement(tell(hit.seq), question)) for hit in best]
+    moved = [
+        hit if score == hit.score else _lifted(hit, score)
+        for hit, score in zip(best, lift(question, placed, by), strict=True)
+    ]
+    moved.sort(key=lambda hit: (-hit.score, -hit.seq))
+    return [*moved, *hits[by.depth :]]
+
+
+def _lifted(hit: Hit, score: float) -> Hit:
+    parts = {**hit.parts, PART: score - hit.score} if hit.parts else hit.parts
+    return replace(hit, score=score, parts=parts)
+
+
+def fresh_scopes_first(
+    query: Query, idf: Sequence[float], hits: Sequence[ScopeHit], tell: Tell
+) -> list[ScopeHit]:
+    """As `fresh_first`, of scopes: each speaks by that of its named events which says most.
+
+    Notes
+    -----
+    Reads the text of up to three events of each of the first twenty scopes.
+    """
+    question = asked(query, idf)
+    by = model("scopes")
+    if question is None or question.kind not in by.bars or len(hits) < 2:
+        return list(hits)
+    best = hits[: by.depth]
+    placed = []
+    for hit in best:
+        told = [(seq, statement(tell(seq), question)) for seq in hit.seqs]
+        seq, said = max(
+            told,
+            key=lambda one: one[1].mass + _RUN * one[1].run_mass,
+            default=(0, statement(None, question)),
+        )
+        placed.append(Placed(hit.score, seq, said))
+    lifted = lift(question, placed, by)
+    order = sorted(range(len(best)), key=lambda n: (-lifted[n], -placed[n].seq))
+    moved = [
+        best[n]
+        if lifted[n] == best[n].score
+        else replace(
+            best[n],
+            score=lifted[n],
+            parts={**best[n].parts, PART: lifted[n] - best[n].score},
+        )
+        for n in order
+    ]
+    return [*moved, *hits[by.depth :]]

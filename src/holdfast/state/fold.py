@@ -1,0 +1,487 @@
+"""State: everything that is held true, as the fold of its journal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any, NamedTuple
+
+from holdfast.codec import digest
+from holdfast.records import Scope
+from holdfast.state.access import Access, Grant
+from holdfast.state.aliases import Aliases, Use
+from holdfast.state.aliases import from_json as use_from
+from holdfast.state.aliases import to_json as use_to
+from holdfast.state.automaton import Automata, Declare, Step
+from holdfast.state.credit import Credit
+from holdfast.state.documents import Documents, Edit
+from holdfast.state.index import BeliefHit, BeliefIndex
+from holdfast.state.journal import MOST_PER_EVENT, Entry, bind, claim_to, statement
+from holdfast.state.reconcile import Line, Outcome, Statement, settle
+from holdfast.state.records import Belief, Claim
+from holdfast.state.slots import Slot, plain, slot_of
+
+_REVOCABLE = frozenset({"claim", "document", "declare", "step", "use"})
+_ENTRY = 1200  # bytes that an entry takes beside its body, with its share of the pages above
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Leave out all that a source ever did to state, or (`revoked` False) take it back in."""
+
+    source: str
+    revoked: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return {"s": self.source, "r": self.revoked}
+
+
+Operation = Claim | Edit | Declare | Step | Grant | Revoke | Use
+
+_OPS: Mapping[type[Operation], str] = {
+    Claim: "claim", Edit: "document", Declare: "declare", Step: "step", Grant: "grant",
+    Revoke: "revoke", Use: "use",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Operations on state as they come with an event, not yet recorded.
+
+    `promoted` is the belief that a claim copies from another scope.
+    """
+
+    operations: tuple[Operation, ...]
+    source: str
+    trust: int
+    promoted: str | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must be checked against a state that nothing uncommitted is laid over."""
+        return not all(isinstance(one, (Claim, Use)) for one in self.operations)
+
+    @property
+    def weight(self) -> int:
+        """About the bytes of pages that journaling it dirties, and no fewer."""
+        sizes = [len(json.dumps(_as_json(one))) for one in self.operations]
+        return sum(2 * size + _ENTRY for size in sizes)
+
+
+class Place(NamedTuple):
+    """Where and when an event is recorded, and the content that its evidence is in."""
+
+    seq: int
+    at: float
+    recorded_at: float
+    scope: str
+    content: bytes
+
+
+@dataclass
+class Draft:
+    """Entries that a transaction is about to record, laid over a state that has not changed."""
+
+    entries: list[Entry] = field(default_factory=list)
+    _slots: dict[Slot, Line] = field(default_factory=dict)
+
+    def add(self, slot: Slot, said: Statement, known: Mapping[Slot, Line]) -> Outcome:
+        """Lay one more statement over those of a slot; what it does there."""
+        line = self._slots.get(slot)
+        if line is None:
+            line = known[slot].copy() if slot in known else Line(slot)
+            self._slots[slot] = line
+        return line.add(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which beliefs are wanted: None is any, and a scope includes what lies inside it."""
+
+    scopes: tuple[str, ...] = ("",)
+    subject: str | None = None
+    predicate: str | None = None
+    kind: str | None = None
+    as_of: float | None = None  # as the record stood then
+    before: int | None = None  # as the record stood before that event
+
+    def sees(self, slot: Slot) -> bool:
+        return (
+            (self.subject is None or slot.subject == plain(self.subject))
+            and any(Scope(scope).covers(slot.scope) for scope in self.scopes)
+        )  # fmt: skip
+
+    def knew(self, said: Statement) -> bool:
+        return (self.as_of is None or said.recorded_at <= self.as_of) and (
+            self.before is None or said.seq < self.before
+        )
+
+    def names(self, belief: Belief) -> bool:
+        """Whether a belief is about the subject, and all else that is asked for."""
+        wanted = self.subject is None or plain(belief.subject) == plain(self.subject)
+        return wanted and self.wants(belief)
+
+    def wants(self, belief: Belief) -> bool:
+        return (self.predicate is None or belief.predicate == self.predicate) and (
+            self.kind is None or belief.kind == self.kind
+        )
+
+
+class State:
+    """Beliefs, documents, automata, grants and usage, folded from entries.
+
+    Not safe for threads: its owner holds a lock.
+    """
+
+    def __init__(
+        self, entries: Iterable[Entry] = (), _revoked: frozenset[str] = frozenset()
+    ) -> None:
+        self.revoked = _revoked  # sources that are left out
+        self.entries: dict[int, Entry] = {}  # by their ids, in order
+        self.documents = Documents()
+        self.automata = Automata()
+        self.access = Access()
+        self.aliases = Aliases()
+        self.credit = Credit()
+        self._slots: dict[Slot, Line] = {}
+        self._slot_of: dict[str, Slot] = {}  # of each statement, by its id
+        self._cited: dict[int, set[Slot]] = defaultdict(set)  # slots that rest on an event
+        self._settled: dict[Slot, tuple[Belief, ...]] = {}
+        self._index: BeliefIndex | None = None  # made when it is first asked
+        self._indexed: dict[Slot, list[str]] = {}
+        self.apply(entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    # ---- writing ---------------------------------------------------------------------------
+
+    def stage(self, draft: Draft, asked: Asked, place: Place) -> list[Entry]:
+        """What some operations will record, laid over what `draft` has; this state stays as it is.
+
+        Raises
+        ------
+        ConflictError, PatchError, TransitionError, InvalidClaimError
+            If one of them may not be done; then `draft` is as it was.
+        """
+        staged = []
+        for n, one in enumerate(asked.operations):
+            if isinstance(one, Claim):
+                staged.append(self._stage_claim(draft, one, n, asked, place))
+            else:
+                staged.append(self._stage_other(one, n, asked, place))
+        draft.entries += staged
+        return staged
+
+    def _stage_claim(self, draft: Draft, one: Claim, n: int, asked: Asked, place: Place) -> Entry:
+        scope = place.scope if one.scope is None else one.scope
+        claim = bind(one, place.seq, place.content, digest(place.content))
+        body = claim_to(claim) | ({"pr": asked.promoted} if asked.promoted else {})
+        slot = slot_of(claim, scope)
+        said = statement(_entry(place, n, asked, scope, "claim", body))
+        outcome = draft.add(slot, said, self._slots)
+        return _entry(
+            place, n, asked, scope, "claim", body,
+            outcome.action, outcome.belief, outcome.retired,
+        )  # fmt: skip
+
+    def _stage_other(
+        self, one: Edit | Declare | Step | Grant | Revoke | Use, n: int, asked: Asked, place: Place
+    ) -> Entry:
+        scope, what = place.scope, ""
+        if isinstance(one, Edit):
+            self.documents.check(one)
+            scope, what = one.scope, one.name
+        elif isinstance(one, (Declare, Step)):
+            self.automata.check(one)
+            scope, what = one.scope, one.name
+        elif isinstance(one, Grant):
+            self.access.check(one)
+            scope, what = one.scope, one.principal
+        elif isinstance(one, Revoke):
+            what = one.source
+        else:
+            what = self._used(one)
+        op = _OPS[type(one)]
+        return _entry(place, n, asked, scope, op, _as_json(one), op, what)
+
+    def _used(self, use: Use) -> str:
+        """The belief that a use is of: the newest of its slot."""
+        found = self.of(Slot(*use.slot.split("\x1f")))
+        return found[-1].id if found else ""
+
+    def apply(self, entries: Iterable[Entry]) -> None:
+        """Take over entries that are recorded, in the order of the journal."""
+        for entry in entries:
+            self.entries[entry.id] = entry
+            if entry.source in self.revoked and entry.op in _REVOCABLE:
+                continue
+            if entry.op == "claim":
+                self._take_claim(entry)
+            else:
+                self._take_other(entry)
+
+    def drop(self, ids: Iterable[int]) -> None:
+        """Forget claims and uses whose absence changes nothing that is held; see `compact`."""
+        for id in ids:
+            entry = self.entries.pop(id, None)
+            if entry is None or entry.op != "claim":
+                continue
+            said = statement(entry)
+            slot = self._slot_of.pop(said.id, None)
+            if slot is None:
+                continue  # of a revoked source
+            self._slots[slot].remove(said)
+            self._settled.pop(slot, None)
+            if not self._slots[slot].said:
+                del self._slots[slot]
+            if self._index is not None:
+                self._reindex(slot)
+
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """Put entries in the place of those with their ids that they stand for."""
+        for entry in entries:
+            self.entries[entry.id] = entry
+
+    def statements(self) -> Iterator[tuple[Slot, list[Statement]]]:
+        """Every slot, and what was ever said about it."""
+        yield from ((slot, line.said) for slot, line in self._slots.items())
+
+    def entry(self, said: Statement) -> Entry:
+        """The entry of a statement."""
+        return self.entries[said.seq * MOST_PER_EVENT + said.n]
+
+    def compact_versions(self) -> Iterator[tuple[Entry, list[int]]]:
+        """Drop the older half of the versions of each document and automaton.
+
+        Yields the entry that stands for them, and the ids of those that may go.
+        """
+        found: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
+        for entry in self.entries.values():
+            if entry.op in ("document", "declare", "step"):
+                fold = "document" if entry.op == "document" else "automaton"
+                found[fold, entry.scope, entry.what].append(entry)
+        for (fold, scope, name), entries in found.items():
+            held = self.documents if fold == "document" else self.automata
+            versions = held.history(name, scope)
+            if len(versions) < 2:
+                continue
+            base = held.compact(name, scope, versions[len(versions) // 2].version)
+            if base is None:
+                continue
+            old = next(e for e in entries if (e.seq, e.n) == (base.seq, base.n))
+            op = _OPS[type(base)]
+            gone = [entry.id for entry in entries if entry.id < old.id]
+            yield replace(old, op=op, body=base.to_json(), source=base.source), gone
+
+    def _take_claim(self, entry: Entry) -> None:
+        said = statement(entry)
+        slot = slot_of(said.claim, entry.scope)
+        line = self._slots.get(slot)
+        if line is None:
+            line = self._slots[slot] = Line(slot)
+        line.add(said)
+        self._slot_of[said.id] = slot
+        for piece in said.claim.evidence:
+            self._cited[piece.seq].add(slot)
+        self._settled.pop(slot, None)
+        if "pr" in entry.body:
+            self.credit.promoted(said.id, entry.source)
+        if self._index is not None:
+            self._reindex(slot)
+
+    def _take_other(self, entry: Entry) -> None:
+        journal = {
+            "seq": entry.seq, "n": entry.n, "recorded_at": entry.recorded_at,
+            "source": entry.source,
+        }  # fmt: skip
+        match entry.op:
+            case "document":
+                self.documents.apply(Edit.from_json(entry.body, **journal))
+            case "declare":
+                self.automata.apply(Declare.from_json(entry.body, **journal))
+            case "step":
+                self.automata.apply(Step.from_json(entry.body, **journal))
+            case "grant":
+                self.access.apply(Grant.from_json(entry.body))
+            case "use":
+                self._take_use(entry)
+            case "revoke":
+                self._revoke(str(entry.body["s"]), bool(entry.body["r"]))
+
+    def _revoke(self, source: str, revoked: bool) -> None:
+        """Fold everything anew without what a source did, or with it again."""
+        if revoked == (source in self.revoked):
+            return
+        entries, sources = dict(self.entries), self.revoked ^ {source}
+        self.__dict__.update(State(_revoked=sources).__dict__)
+        self.apply(entry for entry in entries.values() if entry.op != "revoke")
+        self.entries = entries
+
+    def _take_use(self, entry: Entry) -> None:
+        use = replace(
+            use_from(entry.body), seq=entry.seq, n=entry.n, at=entry.at, by=entry.source
+        )  # fmt: skip
+        known = self.belief(entry.what)
+        self.credit.used(entry.what, entry.source, use.helpful)
+        for key in self.aliases.learn(use, known.text if known else ""):
+            slot = Slot(*key.split("\x1f"))
+            if self._index is not None and slot in self._slots:
+                self._reindex(slot)
+
+    # ---- beliefs ---------------------------------------------------------------------------
+
+    def belief(self, id: str) -> Belief | None:
+        """A belief by its id, or by the id of any claim that it rests on."""
+        slot = self._slot_of.get(id)
+        if slot is None:
+            return None
+        found = self.of(slot)
+        exact = next((belief for belief in found if belief.id == id), None)
+        return exact or next((b for b in found if id in self._ids(slot, b)), None)
+
+    def slot(self, id: str) -> Slot | None:
+        """The slot of a belief."""
+        return self._slot_of.get(id)
+
+    def _ids(self, slot: Slot, belief: Belief) -> set[str]:
+        rival = (plain(belief.value), belief.predicate)
+        return {
+            said.id
+            for said in self._slots[slot].said
+            if (plain(said.claim.value), said.claim.predicate) == rival
+        }
+
+    def of(self, slot: Slot) -> tuple[Belief, ...]:
+        """Every belief of a slot, in order of valid time."""
+        known = self._settled.get(slot)
+        if known is None:
+            line = self._slots.get(slot)
+            known = self._settled[slot] = line.beliefs() if line is not None else ()
+        return known
+
+    def beliefs(self, query: Query) -> Iterator[Belief]:
+        """Every belief that is wanted, history included, by slot and valid time."""
+        timeless = query.as_of is None and query.before is None
+        for slot in sorted(slot for slot in self._slots if query.sees(slot)):
+            found = self.of(slot) if timeless else self._as_known(slot, query)
+            yield from (belief for belief in found if query.wants(belief))
+
+    def _as_known(self, slot: Slot, query: Query) -> tuple[Belief, ...]:
+        return settle(slot, [said for said in self._slots[slot].said if query.knew(said)])
+
+    def search(self, text: str, query: Query, at: float, limit: int = 10) -> list[BeliefHit]:
+        """The beliefs of a time that match some words, best first; see `BeliefIndex.search`."""
+
+        def visible(scope: str) -> bool:
+            return any(Scope(one).covers(scope) for one in query.scopes)
+
+        if query.as_of is None and query.before is None:
+            index = self._ready_index()
+        else:
+            index = BeliefIndex()
+            for belief in self.beliefs(query):
+                if belief.holds(at):
+                    index.put(belief)
+        found = index.search(text, visible=visible, limit=2 * limit)
+        return [hit for hit in found if hit.belief.holds(at)][:limit]
+
+    def _ready_index(self) -> BeliefIndex:
+        if self._index is None:
+            self._index, self._indexed = BeliefIndex(), {}
+            for slot in self._slots:
+                self._reindex(slot)
+        return self._index
+
+    def _reindex(self, slot: Slot) -> None:
+        assert self._index is not None
+        for id in self._indexed.pop(slot, ()):
+            self._index.remove(id)
+        current = [belief for belief in self.of(slot) if belief.current]
+        for belief in current:
+            self._index.put(belief, self.aliases.of(slot.key))
+        if current:
+            self._indexed[slot] = [belief.id for belief in current]
+
+    def resting_on(self, seq: int) -> tuple[Belief, ...]:
+        """Every belief with evidence in an event, history included."""
+        slots = self._cited.get(seq, ())
+        return tuple(
+            belief
+            for slot in sorted(slots)
+            for belief in self.of(slot)
+            if any(piece.seq == seq for piece in belief.evidence)
+        )
+
+    # ---- the whole -------------------------------------------------------------------------
+
+    def after(self, seq: int, n: int = -1) -> Sequence[Entry]:
+        """The entries recorded after one place of the journal."""
+        ids = list(self.entries)
+        return [self.entries[id] for id in ids[bisect_right(ids, seq * MOST_PER_EVENT + n) :]]
+
+    def without(self, drop: Callable[[Entry], bool]) -> State:
+        """The state as if some entries had never been; O(entries)."""
+        return State(entry for entry in self.entries.values() if not drop(entry))
+
+    def canonical(self) -> dict[str, Any]:
+        """Everything that is held, and on what grounds, without the numbers of its events."""
+        every = chain.from_iterable(self.of(slot) for slot in sorted(self._slots))
+        return {
+            "beliefs": [_canonical(belief) for belief in every],
+            "documents": self.documents.canonical(),
+            "automata": self.automata.canonical(),
+            "access": self.access.canonical(),
+            "aliases": _aliases(self.aliases),
+        }
+
+    def hash(self) -> str:
+        """SHA-256 of the canonical form, in hexadecimal."""
+        text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _entry(
+    place: Place,
+    n: int,
+    asked: Asked,
+    scope: str,
+    op: str,
+    body: Mapping[str, Any],
+    action: str = "",
+    what: str = "",
+    retired: tuple[str, ...] = (),
+) -> Entry:
+    return Entry(
+        place.seq, n, place.at, place.recorded_at, asked.source, asked.trust, scope, op, body,
+        action, what, retired,
+    )  # fmt: skip
+
+
+def _canonical(belief: Belief) -> list[Any]:
+    return [
+        belief.scope, belief.subject, belief.predicate, belief.value, belief.kind, belief.status,
+        belief.trust, belief.sources, belief.valid_from, belief.valid_until,
+        belief.why_it_matters, sorted(belief.aliases), belief.confidence,
+        sorted([piece.digest.hex(), piece.start, piece.end] for piece in belief.evidence),
+    ]  # fmt: skip
+
+
+def _as_json(one: Operation) -> Mapping[str, Any]:
+    if isinstance(one, Claim):
+        return claim_to(one)
+    return use_to(one) if isinstance(one, Use) else one.to_json()
+
+
+def _aliases(aliases: Aliases) -> Any:
+    """What was learnt, without the numbers of the events it was learnt from."""
+    learnt = json.loads(aliases.canonical())
+    return {
+        slot: {phrase: counts[:-2] for phrase, counts in held.items()}
+        for slot, held in learnt.items()
+    }
