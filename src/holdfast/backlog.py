@@ -10,7 +10,7 @@ from itertools import accumulate, chain, pairwise
 import numpy as np
 
 from holdfast.codec import BYTES
-from holdfast.commit import Committer, Embedded
+from holdfast.commit import Committer
 from holdfast.derive.passages import embeddable
 from holdfast.errors import BudgetError, ClosedError, ModelError, StoreError
 from holdfast.lower import text_of
@@ -20,7 +20,8 @@ from holdfast.models.deadline import Deadline
 from holdfast.models.units import embed_checked
 from holdfast.read import Embedding
 from holdfast.recall.codes import encode, to_bytes
-from holdfast.records import Tier
+from holdfast.records import KINDS, Tier
+from holdfast.written import Embedded
 
 _BATCH = 16  # events asked for at once, of up to `passages.MOST` texts each
 _WRITTEN_AT_ONCE = 8  # they may lie on as many pages
@@ -128,6 +129,7 @@ class Backlog:
                 return []
             columns = mirror.columns
             wanted = columns.alive & (columns.tier < Tier.TRACE) & ((columns.flags & BYTES) == 0)
+            wanted &= columns.kind != KINDS.index("state")
             rows = np.flatnonzero(wanted)
             rows = rows[~mirror.vectors.holds(rows)][-_BATCH:]
             return [int(seq) for seq in columns.seq[rows]]

@@ -11,87 +11,37 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict
 
 import numpy as np
 
 from holdfast.codec import DICTIONARY_BLOCKS, Block, Row, digest, encode_tail, to_row
-from holdfast.derive import passages
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
-from holdfast.errors import BudgetError, ClosedError, HoldfastError, IdempotencyError
+from holdfast.errors import BudgetError, ClosedError, HoldfastError
 from holdfast.mirror import Changes, Mirror
 from holdfast.recall.columns import NO_EPISODE
-from holdfast.records import Event, Receipt, Tier
-from holdfast.retain import BLOCK_BYTES, Losses, Retainer, cut, put_block
+from holdfast.records import Receipt, Tier
+from holdfast.retain import Losses, Retainer, cut, put_block
 from holdfast.state.compact import SHARE, plan_cut
-from holdfast.state.fold import Asked, Place
+from holdfast.state.fold import Place
 from holdfast.state.journal import encode
 from holdfast.state.records import Change
 from holdfast.stores.base import Store, Transaction
+from holdfast.written import (
+    Embedded,
+    Outcome,
+    Written,
+    body_digest,
+    conflict,
+    receipt_from,
+    scheme,
+)
 
 _KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered
 _PAGE = 4096
-_FAR = 10_000  # vectors so many sequence numbers apart share no page
 _TRIMMED_AT_ONCE = 512  # entries of the journal that one transaction deletes at the most
 _FOUNDING_BYTES = 12 * 4096  # that a new audit log dirties
-_ROW_OVERHEAD = 100  # bytes of a tail row beside its content
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """One admitted event with everything derived from it, ready to be stored."""
-
-    event: Event
-    content: bytes
-    labels: int  # bytes of everything else the caller gave, at most
-    at: float | None
-    terms: Sequence[int]
-    length: int
-    tokens: int
-    cues: int  # flags that tell what kind of thing the text says
-    asked: Asked | None = None  # what it does to state
-
-    @property
-    def alone(self) -> bool:
-        """Whether it may share its transaction with nothing that comes after it."""
-        return self.asked is not None and self.asked.alone
-
-    @property
-    def weight(self) -> int:
-        """Upper bound on the bytes of pages that storing it dirties.
-
-        A small event lies in a page of the tail, then in a block: both are counted, with their
-        share of the trees above. A large one goes to a block of its own. A key may touch five
-        pages.
-        """
-        key = 5 * _PAGE if self.event.key is not None else 0
-        key += 0 if self.asked is None else self.asked.weight
-        size = len(self.content) + self.labels
-        if size >= BLOCK_BYTES:
-            return key + size + 8 * _PAGE
-        return key + 11 * (size + _ROW_OVERHEAD) // 4
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """Vectors for events that had none: (sequence number, all of its vectors as stored)."""
-
-    codes: Sequence[tuple[int, bytes]]
-    embedder: str
-
-    @property
-    def weight(self) -> int:
-        """As of `Append`: vectors far apart in the stream lie on pages of their own."""
-        seqs = [seq for seq, _ in self.codes]
-        gaps = [abs(b - a) for a, b in pairwise([-_FAR, *seqs])]
-        sizes = [2 * (len(code) + 32) for _, code in self.codes]
-        return sum(min(gap * size, 4 * _PAGE + size) for gap, size in zip(gaps, sizes, strict=True))
-
-
-Written = Append | Embedded
-Outcome = Receipt | None
 
 
 class _Ticket:
@@ -312,11 +262,11 @@ class Committer:
 
     def drop_vectors(self, embedder: str) -> None:
         """Forget every vector that another embedder than this one made, or of other passages."""
-        scheme = _scheme(embedder)
+        mine = scheme(embedder)
         with self.writing:
-            if self._store.meta("embedder") in (None, scheme):
+            if self._store.meta("embedder") in (None, mine):
                 return
-            while self._store.meta("embedder") != scheme:
+            while self._store.meta("embedder") != mine:
                 page, nbytes = [], 0
                 for seq, code in self._store.vectors():
                     page.append(seq)
@@ -326,7 +276,7 @@ class Committer:
                 with self._store.transaction() as tx:
                     tx.delete_vectors(page)
                     if not page:
-                        tx.set_meta("embedder", scheme)
+                        tx.set_meta("embedder", mine)
             self._mirror.load()
 
     @property
@@ -351,6 +301,11 @@ class Committer:
                     self._catch_up()
         finally:
             self.writing.release()
+
+    def relearn(self) -> None:
+        """The log was rewritten: derive anew what depends on all of it."""
+        self._learn()
+        self._retainer.forget_plan()
 
     def _catch_up(self) -> None:
         """Another process wrote since we looked, or a commit failed: the store is the truth."""
@@ -396,7 +351,7 @@ class Committer:
             if isinstance(change, Embedded):
                 kept = self._still_kept(change.codes)
                 tx.put_vectors(kept)
-                tx.set_meta("embedder", _scheme(change.embedder))
+                tx.set_meta("embedder", scheme(change.embedder))
                 changes.vectors.append(kept)
                 outcomes.append(None)
                 continue
@@ -405,14 +360,12 @@ class Committer:
                 key, body = digest(event.key.encode("utf-8", "surrogatepass")), body_digest(change)
                 known = here.get(key)
                 if known is not None:
-                    outcomes.append(
-                        outcomes[known[1]] if known[0] == body else _conflict(event.key)
-                    )
+                    outcomes.append(outcomes[known[1]] if known[0] == body else conflict(event.key))
                     continue
                 stored = tx.key(key)
                 if stored is not None:
                     same = stored[0] == body
-                    outcomes.append(_receipt_from(stored[1]) if same else _conflict(event.key))
+                    outcomes.append(receipt_from(stored[1]) if same else conflict(event.key))
                     continue
             at = now if change.at is None else change.at
             if change.asked is not None:
@@ -532,32 +485,3 @@ class Committer:
             evicted=losses.evicted,
             changes=done.get(row.seq, ()),
         )
-
-
-def _scheme(embedder: str) -> str:
-    """What a stored vector is: whose it is, and of what."""
-    return f"{embedder}+{passages.SCHEME}"
-
-
-def body_digest(change: Append) -> bytes:
-    """What makes two events with one key the same: everything the caller gave but the key."""
-    event = change.event
-    labels = json.dumps(
-        [event.speaker, event.role, event.channel, event.kind, event.at, event.scope,
-         dict(event.metadata), event.parents, event.pinned, isinstance(event.content, str)],
-        sort_keys=True,
-    )  # fmt: skip
-    return digest(labels.encode() + b"\0" + change.content)
-
-
-def _receipt_from(data: bytes) -> Receipt:
-    line = json.loads(data)
-    changes = [Change(**{**one, "retired": tuple(one["retired"])}) for one in line["changes"]]
-    return Receipt(**{**line, "changes": tuple(changes)})
-
-
-def _conflict(key: str) -> IdempotencyError:
-    return IdempotencyError(
-        f"an idempotency key of {len(key)} characters was used before with another body; "
-        "nothing was written for it: use a new key, or send the same body"
-    )

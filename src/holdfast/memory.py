@@ -6,11 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, Any, Self
 
 from holdfast import exchange, read, write
 from holdfast.api.base import Scopes, Time, seconds
 from holdfast.api.beliefs import BeliefsApi
+from holdfast.api.history import HistoryApi
 from holdfast.api.sharing import SharingApi
 from holdfast.api.world import WorldApi
 from holdfast.backlog import Backlog
@@ -53,7 +55,7 @@ class Verification:
     blocks: int
 
 
-class Memory(BeliefsApi, WorldApi, SharingApi):
+class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi):
     """A bounded, durable memory in one file.
 
     Use `Memory.open`. Every method is safe to call from any thread, and several processes may
@@ -148,7 +150,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi):
             path, None if budget is None else parse_bytes(budget), durability, vfs=vfs
         )
         try:
-            return cls(
+            memory = cls(
                 store,
                 retention=policy,
                 embedder=model,
@@ -157,9 +159,19 @@ class Memory(BeliefsApi, WorldApi, SharingApi):
                 weights=weights or Weights.default(),
                 extractor=claims,
             )
+            memory._settings = {
+                "retention": policy, "embedder": model, "extractor": claims,
+                "durability": durability, "clock": clock, "counter": counter, "weights": weights,
+                "vfs": vfs,
+            }  # fmt: skip
+            memory._finish_rewriting()
+            return memory
         except BaseException:
             store.close()
             raise
+
+    def _twin(self, path: Path) -> Self:
+        return self.open(path, **self._settings)
 
     # ---- writing ---------------------------------------------------------------------------
 
@@ -406,6 +418,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi):
             ledger=held.ledger,
             state=held.state,
             audit=held.audit,
+            snapshots=sum(one.nbytes for one in self.snapshots()),
             events=counts,
             episodes=episodes,
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.codec import DATED, content_bytes
-from holdfast.commit import Append, Committer
+from holdfast.commit import Committer
 from holdfast.derive.cues import cues
 from holdfast.derive.terms import chunk_terms
 from holdfast.derive.times import chunks_mention_time
@@ -26,6 +26,7 @@ from holdfast.records import KINDS, BulkReceipt, Event, Receipt
 from holdfast.state.fold import Asked
 from holdfast.state.records import Trust
 from holdfast.trust.levels import source_of, trust_of
+from holdfast.written import Append
 
 Counter = Callable[[str], int]
 

@@ -141,6 +141,8 @@ class Model(RuleBasedStateMachine):
             assert base is None
             return
         assert isinstance(base, Declare)
+        known = {"seq": base.seq, "n": base.n, "recorded_at": base.recorded_at}
+        assert Declare.from_json(base.to_json(), source=base.source, **known) == base
         mine = [o for o in self.journal if o.name == name and o.seq > base.seq]
         others = [o for o in self.journal if o.name != name]
         again = replay(sorted([base, *mine, *others], key=lambda o: o.seq))

@@ -153,6 +153,8 @@ def test_compaction_changes_nothing_that_is_kept(edits: list[Edit], data: st.Dat
         assert (base is None) == (keep <= first)
         first = max(first, keep)
         if base is not None:
+            known = {"seq": base.seq, "n": base.n, "recorded_at": base.recorded_at}
+            assert Edit.from_json(base.to_json(), source=base.source, **known) == base
             rest = [
                 e
                 for e in journal

@@ -275,16 +275,13 @@ class Odd(str):
 
 CYCLE: list[Any] = []
 CYCLE.append(CYCLE)
-SHARED: list[Any] = []
-for _ in range(60):
-    SHARED = [SHARED, SHARED]
 
 
 @pytest.mark.parametrize(
     "value",
     [
         float("nan"), float("inf"), (1,), b"x", {1: 2}, {None: 1}, {True: 1}, {1, 2}, object(),
-        Odd("x"), "\ud800", {"\udfff": 1}, 1 << 1025, CYCLE, SHARED, [[float("-inf")]],
+        Odd("x"), "\ud800", {"\udfff": 1}, 1 << 1025, CYCLE, [[float("-inf")]],
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -315,6 +312,19 @@ def test_depth_is_bounded() -> None:
     deep = [nested(MAX_DEPTH - 1), nested(3)]
     with pytest.raises(PatchError, match="levels"):
         apply_patch(deep, [{"op": "move", "from": "/1", "path": "/0" + "/a" * (MAX_DEPTH - 1)}])
+
+
+def test_what_shares_its_parts_is_measured_as_it_would_be_written() -> None:
+    value: list[Any] = []
+    for _ in range(60):
+        value = [value, value]
+    with pytest.raises(PatchError, match="has over 10000 bytes"):
+        check_json(value, max_bytes=10_000)
+
+
+def test_a_single_operation_is_no_patch() -> None:
+    with pytest.raises(PatchError, match="put a single one in a list"):
+        apply_patch({}, {"op": "add", "path": "/a", "value": 1})
 
 
 def test_moves_cannot_nest_beyond_recursion() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -32,6 +33,11 @@ class Parts:
     _reader: read.Reader
     _writer: write.Writer
     _backlog: Backlog | None
+    _settings: dict[str, Any]  # how it was opened, but for the path and the budget
+
+    def _twin(self, path: Path) -> Self:
+        """Another memory, opened as this one was."""
+        raise NotImplementedError
 
     def _change_state(self, text: str, scope: str, asked: Asked, key: str | None = None,
                       parents: tuple[int, ...] = (), at: Time = None) -> Receipt:  # fmt: skip

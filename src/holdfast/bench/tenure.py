@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +31,9 @@ import numpy.typing as npt
 
 from holdfast.bench.probe import machine
 from holdfast.bench.tenure_corpus import Case, Corpus, corpus, sees, slot_key
-from holdfast.errors import HoldfastError
+from holdfast.errors import MissingExtraError
 from holdfast.models.base import Embedder
+from holdfast.registry import resolve
 from holdfast.state.aliases import Aliases
 from holdfast.state.index import BeliefIndex
 from holdfast.state.records import Belief
@@ -49,6 +49,7 @@ Scores = npt.NDArray[np.float32]
 SEED = 7
 _SPREAD = range(100, 120)  # seeds of other corpora, to show what luck does
 _LIMIT = 10
+_ITS_BEST = " (its best)"
 _STEPS = 200  # settings tried for each threshold
 
 
@@ -136,7 +137,8 @@ def show(result: Mapping[str, Any], console: Console) -> None:
             for name in ("system", *rows[0][f"by_{by}"]):
                 table.add_column(name, justify="left" if name == "system" else "right")
             for row in rows:
-                table.add_row(row["system"], *(f"{p:.2f}" for p in row[f"by_{by}"].values()))
+                name = f"{row['system']}, {row['setting'].removesuffix(_ITS_BEST)}"
+                table.add_row(name, *(f"{p:.2f}" for p in row[f"by_{by}"].values()))
             console.print(table)
     spread = result["spread"]
     low, mean, high = spread["precision"]
@@ -239,17 +241,17 @@ def _best(
         return fmean(p for p, _ in found), fmean(r for _, r in found)
 
     setting = max((n / _STEPS for n in range(_STEPS + 1)), key=worth)
-    return _Way(name, form.format(setting) + " (its best)", _chooser(choose, ids, scores, setting))
+    return _Way(name, form.format(setting) + _ITS_BEST, _chooser(choose, ids, scores, setting))
 
 
 def _embedder(name: str | None) -> tuple[Embedder | None, str]:
-    if name in (None, "none"):
+    """The embedder of a name, or why there is none."""
+    if name is None:
         return None, "no embedder was asked for"
     try:
-        model: Embedder = import_module(f"holdfast.models.{name}").MiniLM()
-    except (ImportError, AttributeError, HoldfastError) as error:
+        return resolve("embedder", name), ""
+    except MissingExtraError as error:
         return None, str(error)
-    return model, ""
 
 
 # ---- figures -------------------------------------------------------------------------------

@@ -119,7 +119,8 @@ def corpus(seed: int = 7, split: str = "test", cases: int = 72) -> Corpus:
         made.append(makers[which].case(kinds[turn % len(kinds)]))
     for maker in makers:
         maker.idle_uses()
-    asked = [pair for maker in makers for pair in maker.uses]
+    now = {case.query for case in made}
+    asked = [pair for maker in makers for pair in maker.uses if pair[0].query not in now]
     rng.shuffle(asked)
     return Corpus(
         tuple(belief for maker in makers for belief in maker.beliefs),

@@ -227,6 +227,28 @@ def peers(
     _give(result, out)
 
 
+@bench.command()
+@click.option(
+    "--embedder", default="minilm", show_default=True, help="For dense and hybrid rows, or none."
+)
+@click.option("--seed", default=7, show_default=True, help="Which corpus is dealt out.")
+@json_option
+def tenure(embedder: str, seed: int, out: str | None) -> None:
+    """Measure precision on closely related beliefs, by learnt aliases and by vectors."""
+    from holdfast.bench.report import to_json
+    from holdfast.bench.tenure import run
+    from holdfast.bench.tenure import show as show_tenure
+
+    result = run(embedder=None if embedder == "none" else embedder, seed=seed, progress=_say)
+    if out:
+        with click.open_file(out, "w", encoding="utf-8") as file:
+            file.write(to_json(result) + "\n")
+    if out != "-":
+        from rich.console import Console
+
+        show_tenure(result, Console(width=max(Console().width, WIDTH)))
+
+
 def _say(line: str) -> None:
     """Say on standard error what is being measured."""
     click.echo(line, err=True)

@@ -50,10 +50,12 @@ _CHANGE = re.compile(
 )
 _MONTHS = "jan|feb|mar|apr|may|june?|july?|aug|sep|oct|nov|dec"
 _DATE = re.compile(rf"\b({_MONTHS})[a-z]*\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b", re.IGNORECASE)
-_NUMERALS = dict(
-    one="1", two="2", three="3", four="4", five="5", six="6", seven="7", eight="8", nine="9",
-    ten="10", eleven="11", twelve="12", once="1", twice="2",
+_NUMBERS = (
+    ("one", 1), ("two", 2), ("three", 3), ("four", 4), ("five", 5), ("six", 6), ("seven", 7),
+    ("eight", 8), ("nine", 9), ("ten", 10), ("eleven", 11), ("twelve", 12), ("once", 1),
+    ("twice", 2),
 )  # fmt: skip
+_NUMERALS = {word: str(n) for word, n in _NUMBERS}
 _FIGURE = re.compile(
     rf"([$€£¥])?\s?(\d[\d,]*(?:[.:/-]\d+)*|\b(?:{'|'.join(_NUMERALS)})\b)(?:k\b)?(%|\s?percent)?"
     r"(?:st|nd|rd|th)?((?:[-\s]+[A-Za-z]+){0,3})",
@@ -136,21 +138,30 @@ class Placed(NamedTuple):
     said: Statement
 
 
+def placed(question: Asked, score: float, seqs: Sequence[int], tell: Tell) -> Placed:
+    """A hit as the one of its events that says most of the question."""
+    read = [(seq, statement(tell(seq), question)) for seq in seqs]
+    none = (0, statement(None, question))
+    best = max(read, key=lambda one: one[1].mass + _RUN * one[1].run_mass, default=none)
+    return Placed(score, *best)
+
+
 NAMES = (
     *("", "gap", "far", "mass", "core", "whole", "run", "frame", "excess", "alike", "head"),
     *("same head", "cue", "cue before", "cue and core", "between", "now", "past", "plain"),
-    *("plain now", "changed", "changed plain", "money"),
+    *("plain now", "changed", "changed plain", "money", "rarest", "past whole", "past changed"),
+    *("rank", "deep"),
 )
 
 
-def pair(question: Asked, placed: Sequence[Placed], old: int, new: int) -> list[float] | None:
+def pair(question: Asked, hits: Sequence[Placed], old: int, new: int) -> list[float] | None:
     """What tells whether the newer of two hits restates the older; None if it cannot.
 
     In the order of `NAMES`. ``core`` is the share of what the older holds of the question that the
     newer holds too, ``frame`` the same of pairs of terms, ``excess`` what only the newer holds.
     A figure that is asked for must be there, and what the asker says of themselves must be theirs.
     """
-    before, after = placed[old].said, placed[new].said
+    before, after = hits[old].said, hits[new].said
     if question.value and not after.figures:
         return None
     if question.own and before.speaker != after.speaker:
@@ -165,7 +176,7 @@ def pair(question: Asked, placed: Sequence[Placed], old: int, new: int) -> list[
     head_old = sum(idf[t] for t in question.head & before.held)
     head_both = sum(idf[t] for t in question.head & before.held & after.held)
     common = len(before.words & after.words)
-    seq, gap = placed[old].seq, placed[old].score - placed[new].score
+    seq, gap = hits[old].seq, hits[old].score - hits[new].score
     counted = before.figures.keys() & after.figures.keys()
     changed = any(not after.figures[unit] <= before.figures[unit] for unit in counted)
     now, past = question.kind.startswith("now"), question.kind.startswith("past")
@@ -186,7 +197,7 @@ def pair(question: Asked, placed: Sequence[Placed], old: int, new: int) -> list[
         float(after.cue),
         float(before.cue),
         core * after.cue,
-        float(min(6, sum(placed[k].seq > seq for k in range(old + 1, new)))),
+        float(min(6, sum(hits[k].seq > seq for k in range(old + 1, new)))),
         float(now),
         float(past),
         float(not value and not now and not past),
@@ -194,6 +205,11 @@ def pair(question: Asked, placed: Sequence[Placed], old: int, new: int) -> list[
         float(value and changed),
         float(not value and changed),
         float(question.money and "$" in after.figures),
+        float(not before.held or max(before.held, key=lambda t: (idf[t], t)) in after.held),
+        float(past and core > 0.9),
+        float(past and changed),
+        float(min(5, old)),
+        float(new >= DEPTH),
     ]
 
 
@@ -220,32 +236,43 @@ def model(of: str) -> Model:
     return Model(weights, bars, DEPTH if of == "events" else SCOPES, of == "scopes")
 
 
-def lift(question: Asked, placed: Sequence[Placed], by: Model) -> list[float]:
+Pairs = Mapping[tuple[int, int], Sequence[float]]
+
+
+def lift(question: Asked, hits: Sequence[Placed], by: Model) -> list[float]:
     """The score of each hit after the step: its own, or that of the best it restates.
 
     Notes
     -----
     Never lower than before, and always one of the scores that were there. O(n²) in the hits.
     """
-    bar = by.bars[question.kind]
+    pairs = {
+        (old, new): told
+        for old in range(len(hits))
+        for new in range(old + 1, len(hits))
+        if hits[new].seq > hits[old].seq and (told := pair(question, hits, old, new)) is not None
+    }
+    scores, seqs = [one.score for one in hits], [one.seq for one in hits]
+    return lifted(scores, seqs, pairs, by, by.bars[question.kind])
+
+
+def lifted(
+    scores: Sequence[float], seqs: Sequence[int], pairs: Pairs, by: Model, bar: float
+) -> list[float]:
+    """As `lift`, from the features of each pair of an older hit and a newer one below it."""
+    likely: dict[int, list[tuple[float, int]]] = {}
+    for (old, new), told in pairs.items():
+        odds = sum(w * x for w, x in zip(by.weights, told, strict=True))
+        if odds > bar:
+            likely.setdefault(old, []).append((odds, -new))
     over: dict[int, list[int]] = {}
-    for old in range(len(placed)):
-        likely: list[tuple[float, int]] = []
-        for new in range(old + 1, len(placed)):
-            if placed[new].seq <= placed[old].seq:
-                continue
-            told = pair(question, placed, old, new)
-            if told is None:
-                continue
-            odds = sum(w * x for w, x in zip(by.weights, told, strict=True))
-            if odds > bar:
-                likely.append((odds, new))
-        for _, new in likely if by.each else sorted(likely, key=lambda one: -one[0])[:1]:
-            over.setdefault(new, []).append(old)
-    scores = [one.score for one in placed]
-    for new in sorted(over, key=lambda n: placed[n].seq):  # so that a chain carries through
-        scores[new] = max(scores[new], *(scores[old] for old in over[new]))
-    return scores
+    for old, found in likely.items():
+        for _, new in found if by.each else [max(found)]:
+            over.setdefault(-new, []).append(old)
+    raised = list(scores)
+    for new in sorted(over, key=lambda n: seqs[n]):  # in order of time: a chain carries through
+        raised[new] = max(raised[new], *(raised[old] for old in over[new]))
+    return raised
 
 
 def fresh_first(query: Query, idf: Sequence[float], hits: Sequence[Hit], tell: Tell) -> list[Hit]:
@@ -280,16 +307,16 @@ def fresh_first(query: Query, idf: Sequence[float], hits: Sequence[Hit], tell: T
     if question is None or question.kind not in by.bars or len(hits) < 2:
         return list(hits)
     best = hits[: by.depth]
-    placed = [Placed(hit.score, hit.seq, statement(tell(hit.seq), question)) for hit in best]
+    seen = [placed(question, hit.score, (hit.seq,), tell) for hit in best]
     moved = [
-        hit if score == hit.score else _lifted(hit, score)
-        for hit, score in zip(best, lift(question, placed, by), strict=True)
+        hit if score == hit.score else _moved(hit, score)
+        for hit, score in zip(best, lift(question, seen, by), strict=True)
     ]
     moved.sort(key=lambda hit: (-hit.score, -hit.seq))
     return [*moved, *hits[by.depth :]]
 
 
-def _lifted(hit: Hit, score: float) -> Hit:
+def _moved(hit: Hit, score: float) -> Hit:
     parts = {**hit.parts, PART: score - hit.score} if hit.parts else hit.parts
     return replace(hit, score=score, parts=parts)
 
@@ -303,29 +330,19 @@ def fresh_scopes_first(
     -----
     Reads the text of up to three events of each of the first twenty scopes.
     """
-    question = asked(query, idf)
+    question = asked(query, idf, anyone=True)
     by = model("scopes")
     if question is None or question.kind not in by.bars or len(hits) < 2:
         return list(hits)
     best = hits[: by.depth]
-    placed = []
-    for hit in best:
-        told = [(seq, statement(tell(seq), question)) for seq in hit.seqs]
-        seq, said = max(
-            told,
-            key=lambda one: one[1].mass + _RUN * one[1].run_mass,
-            default=(0, statement(None, question)),
-        )
-        placed.append(Placed(hit.score, seq, said))
-    lifted = lift(question, placed, by)
-    order = sorted(range(len(best)), key=lambda n: (-lifted[n], -placed[n].seq))
+    seen = [placed(question, hit.score, hit.seqs, tell) for hit in best]
+    scores = lift(question, seen, by)
+    order = sorted(range(len(best)), key=lambda n: (-scores[n], -seen[n].seq))
     moved = [
         best[n]
-        if lifted[n] == best[n].score
+        if scores[n] == best[n].score
         else replace(
-            best[n],
-            score=lifted[n],
-            parts={**best[n].parts, PART: lifted[n] - best[n].score},
+            best[n], score=scores[n], parts={**best[n].parts, PART: scores[n] - best[n].score}
         )
         for n in order
     ]

@@ -7,9 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from holdfast.derive.terms import query_terms
+from holdfast.derive.terms import query_terms, terms
 from holdfast.recall.query import Query, Wants
 
+_IDLE = frozenset(
+    terms(
+        "current currently now nowadays still today latest newest recent recently always usually "
+        "normally typically generally often ever"
+    )
+)
+"""What says when or how often, and not what of."""
 _HEAD = 3  # terms at the start of a question that name what is asked of its subject
 
 
@@ -66,13 +73,15 @@ class Asked:
         return self.kind.endswith("value")
 
 
-def asked(query: Query, idf: Sequence[float]) -> Asked | None:
+def asked(query: Query, idf: Sequence[float], *, anyone: bool = False) -> Asked | None:
     """What a question asks of the present; None if it is none, or wants more than one value.
 
     Parameters
     ----------
     idf
         Of the query's terms.
+    anyone
+        Whether somebody else may say what has become of something of the asker's.
 
     Examples
     --------
@@ -94,13 +103,9 @@ def asked(query: Query, idf: Sequence[float]) -> Asked | None:
         return None
     tense = "now" if now else "past" if _PAST.search(text) else ""
     kind = " ".join(filter(None, (tense, "value" if value else ""))) or "plain"
-    told = dict(zip(query.terms, idf, strict=False))
-    order = query_terms(query.text)
-    runs = {
-        (a, b): (told.get(a, 0.0) + told.get(b, 0.0)) / 2
-        for a, b in pairwise(order)
-        if a != b
-    }
-    own = bool(query.wants & Wants.OWN)
+    told = {t: w for t, w in zip(query.terms, idf, strict=False) if t not in _IDLE}
+    order = [t for t in query_terms(query.text) if t in told]
+    runs = {(a, b): (told.get(a, 0.0) + told.get(b, 0.0)) / 2 for a, b in pairwise(order) if a != b}
+    own = bool(query.wants & Wants.OWN) and not anyone
     money = _MONEY.search(text) is not None
-    return Asked(kind, told, runs, frozenset(query.terms[:_HEAD]), own, money)
+    return Asked(kind, told, runs, frozenset([*told][:_HEAD]), own, money)

@@ -8,64 +8,21 @@ moves, "her flat" still means where she lives.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, Literal
 
-from holdfast.derive.terms import query_terms, terms
+from holdfast.derive.terms import terms
+from holdfast.state.wording import phrases
 
 MOST_PHRASES = 16  # a slot
 MOST_ASKERS = 16  # a phrase: one more could hardly change its weight
 MOST_SHARING = 16  # subjects: a phrase of more is discounted no further
-_LONGEST = 3  # words
-_MOST_WORDS = 16  # of a query that are looked at
 _HALF = 2.0  # independent askers at which an alias weighs one half
-_EDGES = "\"'(),.:;!?*_¡¿«»‘’‚“”„…"
 _SEPARATOR = "\x1f"  # of a slot's key: scope, subject, what about it, value
-_CLITIC = re.compile(r"['’](?:s|re|ve|ll|d|m)$", re.IGNORECASE)
-
-_ASKING = """
-ask asking asked tell telling told remind reminding show give find look lookup please remember
-recall know knows known need needed want wanted wonder wondering say says said think thought
-question answer anyone anybody someone somebody something anything everything hey hi hello
-thanks thank curious mean means meant exactly actually currently right today
-"""
-ASKING = frozenset(_ASKING.split())
-"""Words of asking, not of what is asked for; the stop words are in `derive.stopwords`."""
-
-_BESIDE = """
-i i'd i'm me you we us to please can could would anyone anybody someone somebody it that this
-"""  # beside one of these, such a word is one of asking: "do you know", but "whom does Ana know"
-_AROUND = frozenset(_BESIDE.split())
-_VERBS = frozenset(("like", "own"))  # stop words that a predicate is made of
-
-
-def asked_terms(query: str) -> list[int]:
-    """The distinct index terms of a query, in order, without words of asking.
-
-    Examples
-    --------
-    >>> asked_terms("Please remind me: where is the red bike?") == terms("red bike")
-    True
-    >>> asked_terms("I want to know what Ana likes") == asked_terms("what does Ana like?")
-    True
-    """
-    chunks = query.split()
-    plain = ["", *(chunk.strip(_EDGES).casefold() for chunk in chunks), ""]
-    kept: list[str] = []
-    verbs: list[int] = []
-    for chunk, before, word, after in zip(chunks, plain, plain[1:], plain[2:], strict=False):
-        asks = not before or before in _AROUND or after in _AROUND
-        if word in _VERBS and not asks:
-            verbs += query_terms(word)
-        if word not in ASKING or not asks:
-            kept.append(chunk)
-    return list(dict.fromkeys(terms(" ".join(kept)) + verbs)) or list(dict.fromkeys(terms(query)))
-
 
 _SELF = frozenset(("user", "i", "me"))  # subjects that are named by …
 _MINE = frozenset(("i", "i'm", "me", "my", "mine"))
@@ -215,7 +172,7 @@ class Aliases:
         Parameters
         ----------
         known
-            The text of the belief that was used: its words are no news.
+            The text of the belief that was used: its words are no news, nor are the slot's.
 
         Returns
         -------
@@ -225,7 +182,7 @@ class Aliases:
         held = self._slots.get(use.slot, {})
         touched: set[str] = set()
         stands = _stands(use)
-        for phrase in phrases(use.query, known):
+        for phrase in phrases(use.query, f"{known} {_named(use.slot)}"):
             if phrase not in held:
                 if not use.helpful:
                     continue  # there is nothing to lower
@@ -305,46 +262,6 @@ class Aliases:
         return self._holders[key] if len(sharing) < MOST_SHARING else set()
 
 
-def phrases(query: str, known: str = "") -> list[str]:
-    """The phrases of a query that may become aliases: single words first, in order.
-
-    Words of `known` do not count, nor do stop words and words of asking; no phrase runs over one.
-
-    Examples
-    --------
-    >>> phrases("What is the number of the piano lady?", "Rosa phone 555")
-    ['number', 'piano', 'lady', 'piano lady']
-    """
-    runs = [run for run in _runs(query, frozenset(terms(known))) if run]
-    found = {
-        " ".join(run[start : start + n]): None
-        for n in range(1, _LONGEST + 1)
-        for run in runs
-        for start in range(len(run) - n + 1)
-    }
-    return list(found)
-
-
-def _runs(query: str, known: Collection[int]) -> Iterator[list[str]]:
-    """Stretches of adjacent words that are worth learning."""
-    run: list[str] = []
-    seen = 0
-    for chunk in query.split():
-        word = _CLITIC.sub("", chunk.strip(_EDGES)).casefold()
-        found = terms(chunk)
-        if not found or word in ASKING or all(term in known for term in found):
-            yield run
-            run = []
-            continue
-        if (seen := seen + 1) > _MOST_WORDS:
-            break
-        run.append(word)
-        if chunk[-1:] in ",.;:!?":  # nor does a phrase run over a sentence's end
-            yield run
-            run = []
-    yield run
-
-
 def _stands(use: Use) -> Stands:
     """What the new words of a use stand for: for what the use does not name in the slot's words.
 
@@ -367,6 +284,11 @@ def _stands(use: Use) -> Stands:
 def _voice(times: int) -> float:
     """What one principal's uses count for: 0, 1, 1.25, … below 1.5."""
     return 1.5 - 0.5 ** min(times, 50) if times else 0.0
+
+
+def _named(slot: str) -> str:
+    """The words in a slot's key; none in a key that has no parts."""
+    return " ".join(slot.split(_SEPARATOR)[1:]).replace("_", " ")
 
 
 def _scope(slot: str) -> str:

@@ -295,6 +295,8 @@ class _Line:
             self.marks[self.version] = value
 
     def at(self, version: int) -> Json:
+        if version == self.version:
+            return self.value
         mark = max(self.first, version // _STRIDE * _STRIDE)
         value = self.marks[mark]
         for edit in self.edits[mark - self.first + 1 : version - self.first + 1]:

@@ -1,4 +1,4 @@
-"""What a belief is found by: the terms of its fields and of its aliases, and what each counts for."""
+"""What a belief is found by: the terms of its fields and aliases, and what each counts for."""
 
 from __future__ import annotations
 

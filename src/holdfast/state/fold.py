@@ -41,11 +41,23 @@ class Revoke:
         return {"s": self.source, "r": self.revoked}
 
 
-Operation = Claim | Edit | Declare | Step | Grant | Revoke | Use
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that was done to the memory as a whole: it changes no state, and is journaled."""
+
+    action: str
+    what: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.detail)
+
+
+Operation = Claim | Edit | Declare | Step | Grant | Note | Revoke | Use
 
 _OPS: Mapping[type[Operation], str] = {
     Claim: "claim", Edit: "document", Declare: "declare", Step: "step", Grant: "grant",
-    Revoke: "revoke", Use: "use",
+    Note: "note", Revoke: "revoke", Use: "use",
 }  # fmt: skip
 
 
@@ -191,7 +203,11 @@ class State:
         )  # fmt: skip
 
     def _stage_other(
-        self, one: Edit | Declare | Step | Grant | Revoke | Use, n: int, asked: Asked, place: Place
+        self,
+        one: Edit | Declare | Step | Grant | Note | Revoke | Use,
+        n: int,
+        asked: Asked,
+        place: Place,
     ) -> Entry:
         scope, what = place.scope, ""
         if isinstance(one, Edit):
@@ -205,6 +221,8 @@ class State:
             scope, what = one.scope, one.principal
         elif isinstance(one, Revoke):
             what = one.source
+        elif isinstance(one, Note):
+            return _entry(place, n, asked, scope, one.action, one.to_json(), one.action, one.what)
         else:
             what = self._used(one)
         op = _OPS[type(one)]

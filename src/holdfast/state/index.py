@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from math import inf, log, sqrt
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import inf
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.derive.terms import terms
-from holdfast.state.aliases import asked_terms
+from holdfast.state.aliases import STANDS
+from holdfast.state.fields import FIELDS, Row, fields, row
 from holdfast.state.records import Belief
+from holdfast.state.runs import NOWHERE, Flags, Floats, Found, Run, add, idf_of
 from holdfast.state.slots import plain
+from holdfast.state.wording import asked_terms
 
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.uint32]
 Indices = npt.NDArray[np.intp]
-
-FIELDS: Mapping[str, float] = MappingProxyType(
-    {"subject": 1.5, "predicate": 1.5, "value": 1.0, "aliases": 1.5, "why_it_matters": 0.4}
-)
-"""What one occurrence of a term counts for, by field."""
 
 _K1 = 1.2
 _B = 0.3  # beliefs are short, and a long value is no reason against one
 _PIVOT = 8.0  # terms in a belief of ordinary length
 _WHOLE = 1.5  # the weighted frequency that covers a term wholly
-KINP = 0.5
-FULL = 2
-SURE = 1.0
-STANDS = ("subject", "attribute", "belief")
-KINB = 0.4
-KINO = 0.4
-SURE = 1.0
+_KIN = 0.4  # how much of a learnt alias holds for what it may not stand for
 _CLOSE = 0.97  # of the best coverage: what covers less is another thing
 _ENOUGH = 0.35  # of the query's idf mass: what holds less answers another question
 _RARE = 6.0  # the most that a word counts for which no belief holds
@@ -49,44 +37,6 @@ class BeliefHit(NamedTuple):
     belief: Belief
     score: float
     parts: Mapping[str, float]
-
-
-class _Run:
-    """The rows that hold one term, and the term's weighted frequency in each. Append-only."""
-
-    __slots__ = ("_rows", "_weights")
-
-    def __init__(self) -> None:
-        self._rows = array("I")
-        self._weights = array("f")
-
-    def add(self, row: int, weight: float) -> None:
-        self._rows.append(row)
-        self._weights.append(weight)
-
-    def among(self, seen: npt.NDArray[np.bool_]) -> tuple[Rows, Floats]:
-        """Those rows that are seen, and their weights; copies, so that the run can grow."""
-        rows = np.frombuffer(self._rows, np.uint32)
-        kept = seen[rows]
-        return rows[kept], np.frombuffer(self._weights, np.float32)[kept]
-
-
-class _Row(NamedTuple):
-    """What the index holds of a belief."""
-
-    belief: Belief
-    text: Mapping[int, float]  # term: weighted frequency, given aliases included
-    aliases: Mapping[int, float]  # term: weight, learnt aliases only
-    length: int
-
-
-class _Found(NamedTuple):
-    """A term of the query: its idf, the seen rows that hold it, and how heavily each does."""
-
-    term: int
-    idf: float
-    rows: Rows
-    weights: Floats
 
 
 class BeliefIndex:
@@ -105,9 +55,11 @@ class BeliefIndex:
     And the terms a belief holds must have at least 35% of the idf of all of the query's terms,
     words that no belief holds included: an unrelated question that shares one word brings nothing.
 
-    An alias that was learnt for one belief holds at half its weight for the other visible beliefs
-    about the same subject: who calls the staging database "the sandbox" when asking for its port
-    will do so when asking for its host.
+    A learnt alias reaches beyond its belief. One that stands for the subject holds as much for the
+    other visible beliefs about it: who calls the staging database "the sandbox" when asking for its
+    port will do so when asking for its host. One that stands for the attribute holds as much for
+    the other subjects that have it, so that an idle word of a question seldom tells two apart. What
+    an alias may not stand for it holds for at 40% of its weight.
 
     Parameters
     ----------
@@ -145,8 +97,8 @@ class BeliefIndex:
 
     Flynt, Beyond Similarity Search: Tenure and the Case for Structured Belief State in LLM Memory,
     arXiv:2605.11325: typed beliefs, hard scopes, BM25 over text and aliases. Here idf is that of
-    the visible beliefs, aliases have weights and reach over to the same subject, and the list is
-    cut by coverage.
+    the visible beliefs, aliases have weights and reach over to what they stand for, and the
+    list is cut by coverage.
     """
 
     def __init__(self, *, history: bool = False) -> None:
@@ -155,9 +107,6 @@ class BeliefIndex:
 
     def __len__(self) -> int:
         return len(self._row_of)
-
-    def __contains__(self, id: str) -> bool:
-        return id in self._row_of
 
     def put(self, belief: Belief, aliases: Mapping[str, float] = MappingProxyType({})) -> None:
         """Index a belief in place of the one of this id; one that is not current is removed.
@@ -180,7 +129,7 @@ class BeliefIndex:
             )
         self.remove(belief.id)
         if belief.status != "disputed" and (self._history or belief.current):
-            self._add(_row(belief, dict(aliases)))
+            self._add(row(belief, aliases))
 
     def remove(self, id: str) -> None:
         """Forget a belief; nothing happens if it is not held."""
@@ -223,35 +172,39 @@ class BeliefIndex:
         n_seen = int(np.count_nonzero(seen))
         if not wanted or not n_seen or limit <= 0:
             return []
-        score, cover, met = np.zeros((3, len(seen)), np.float32)
-        norm = np.frombuffer(self._norms, np.float32)
-        terms_found: list[_Found] = []
-        asked = 0.0
-        for term in wanted:
-            rows, weights = self._postings(term, seen)
-            idf = log(1 + (n_seen - len(rows) + 0.5) / (len(rows) + 0.5))
-            terms_found.append(_Found(term, idf, rows, weights))
-            score[rows] += idf * weights / (weights + norm[rows])
-            cover[rows] += idf * np.minimum(weights / _WHOLE, 1)
-            met[rows] += idf
-            asked += idf if len(rows) else min(idf, _RARE)
+        terms_found = [self._find(term, seen, n_seen) for term in wanted]
+        cover = np.zeros(len(seen), np.float32)
+        for _, idf, rows, weights in terms_found:
+            cover[slice(None) if rows is None else rows] += np.minimum(weights, _WHOLE) * idf
         if kinds is not None:
             cover[~self._of_kinds(kinds)] = 0
         best = float(cover.max())
         if best <= 0:
             return []
-        near = np.flatnonzero((cover >= _CLOSE * best) & (met >= _ENOUGH * asked))
-        found = [(float(score[row]), row) for row in self._first(near, score, limit).tolist()]
-        found.sort(key=lambda hit: (-hit[0], -self._recorded[hit[1]], self._held(hit[1]).belief.id))
-        return [self._hit(row, each, terms_found) for each, row in found[:limit]]
+        near = np.flatnonzero(cover >= _CLOSE * best)
+        held = [(found, found.everywhere(len(seen))[near]) for found in terms_found]
+        met, score = np.zeros((2, len(near)), np.float32)
+        norm = np.frombuffer(self._norms, np.float32)[near]
+        for found, weights in held:
+            met += (weights > 0) * np.float32(found.idf)
+            score += weights / (weights + norm) * found.idf
+        asked = sum(
+            found.idf if len(found.weights) else min(found.idf, _RARE) for found in terms_found
+        )
+        enough = np.flatnonzero(met >= _ENOUGH * asked)
+        first = self._first(near, score, enough, limit)
+        return [
+            self._hit(int(near[n]), float(score[n]), [(f, float(w[n])) for f, w in held])
+            for n in first
+        ]
 
     # ---- rows ------------------------------------------------------------------------------
 
     def _clear(self) -> None:
-        self._rows: list[_Row | None] = []
+        self._rows: list[Row | None] = []
         self._row_of: dict[str, int] = {}  # by belief id
-        self._text: dict[int, _Run] = {}
-        self._aliases: dict[str, dict[int, _Run]] = {stands: {} for stands in STANDS}
+        self._text: dict[int, Run] = {}
+        self._aliases: dict[str, dict[int, Run]] = {stands: {} for stands in STANDS}
         self._scopes: dict[str, int] = {}
         self._subjects: dict[str, int] = {}
         self._predicates: dict[str, int] = {}
@@ -262,7 +215,7 @@ class BeliefIndex:
         self._scope_of, self._kind_of = array("I"), array("I")
         self._subject_of, self._predicate_of = array("I"), array("I")
 
-    def _add(self, row: _Row) -> None:
+    def _add(self, row: Row) -> None:
         at = self._row_of[row.belief.id] = len(self._rows)
         self._rows.append(row)
         self._alive.append(1)
@@ -275,20 +228,13 @@ class BeliefIndex:
         self._subject_of.append(_number(self._subjects, plain(row.belief.subject)))
         self._predicate_of.append(_number(self._predicates, row.belief.predicate))
         self._kind_of.append(_number(self._kinds, row.belief.kind))
-        for runs, held in (
-            (self._text, row.text),
-            *((self._aliases[s], row.aliases[s]) for s in STANDS),
-        ):
-            for term, weight in held.items():
-                if term not in runs:
-                    runs[term] = _Run()
-                runs[term].add(at, weight)
+        add(self._text, at, row.text)
+        for stands, learnt in row.learnt.items():
+            add(self._aliases[stands], at, learnt)
 
     # ---- queries ---------------------------------------------------------------------------
 
-    def _seen(
-        self, visible: Callable[[str], bool] | None, at: float | None
-    ) -> npt.NDArray[np.bool_]:
+    def _seen(self, visible: Callable[[str], bool] | None, at: float | None) -> Flags:
         """One flag a row: held, in a scope that may be seen, and so at the time."""
         seen = np.frombuffer(self._alive, np.bool_).copy()
         if visible is not None:
@@ -299,107 +245,85 @@ class BeliefIndex:
             seen &= np.frombuffer(self._until, np.float64) > at
         return seen
 
-    def _of_kinds(self, kinds: Collection[str]) -> npt.NDArray[np.bool_]:
+    def _of_kinds(self, kinds: Collection[str]) -> Flags:
         asked = np.fromiter((kind in kinds for kind in self._kinds), np.bool_, len(self._kinds))
         return asked[np.frombuffer(self._kind_of, np.uint32)]
 
-    def _postings(self, term: int, seen: npt.NDArray[np.bool_]) -> tuple[Rows, Floats]:
+    def _find(self, term: int, seen: Flags, n_seen: int) -> Found:
         """The seen rows that hold a term in any field, and its weighted frequency in each."""
-        text, aliases = self._text.get(term), [self._aliases[s].get(term) for s in STANDS]
-        if not any(aliases):
-            return text.among(seen) if text else (np.zeros(0, np.uint32), np.zeros(0, np.float32))
-        weights = np.zeros(len(seen), np.float32)  # one for each row
-        for n, of, me in (
-            (len(self._subjects), self._subject_of, "subject"),
-            (len(self._predicates), self._predicate_of, "attribute"),
+        text = self._text.get(term)
+        rows, weights = text.among(seen) if text else NOWHERE
+        learnt = self._learnt(term, seen)
+        if learnt is None:
+            return Found(term, idf_of(n_seen, len(rows)), rows, weights)
+        every, own = learnt
+        every[rows] += weights
+        own[rows] = True
+        return Found(term, idf_of(n_seen, int(np.count_nonzero(own))), None, every)
+
+    def _learnt(self, term: int, seen: Flags) -> tuple[Floats, Flags] | None:
+        """How much a term counts for as a learnt alias in each row, and whether it is its own."""
+        held = {
+            stands: run.among(seen)
+            for stands, runs in self._aliases.items()
+            if (run := runs.get(term))
+        }
+        if not any(len(rows) for rows, _ in held.values()):
+            return None
+        weights, own = np.zeros(len(seen), np.float32), np.zeros(len(seen), np.bool_)
+        for kin, names, of in (
+            ("subject", self._subjects, self._subject_of),
+            ("attribute", self._predicates, self._predicate_of),
         ):
             groups = np.frombuffer(of, np.uint32)
-            most = np.zeros(n, np.float32)
-            for stands, run in zip(STANDS, aliases):
-                if run is None:
-                    continue
-                rows, learnt = run.among(seen)
-                share = SURE if stands == me else (KINB if stands == "belief" else KINO)
-                np.maximum.at(most, groups[rows], learnt * share)
-                np.maximum.at(weights, rows, learnt)
+            most = np.zeros(len(names), np.float32)
+            for stands, (rows, learnt) in held.items():
+                np.maximum.at(most, groups[rows], learnt if stands == kin else _KIN * learnt)
             np.maximum(weights, most[groups], out=weights)
+            if kin in held:
+                meant = np.zeros(len(names), np.bool_)
+                meant[groups[held[kin][0]]] = True
+                own |= meant[groups]
+        for rows, learnt in held.values():
+            weights[rows] = np.maximum(weights[rows], learnt)
+            own[rows] = True
         weights *= seen
+        own &= seen
         weights *= FIELDS["aliases"]
-        if text:
-            rows, said = text.among(seen)
-            weights[rows] += said
-        rows = np.flatnonzero(weights > 0).astype(np.uint32)
-        return rows, weights[rows]
+        return weights, own
 
-    def _first(self, rows: Indices, score: Floats, limit: int) -> Indices:
-        """Of some rows a few that hold the first `limit`; the order among them is open."""
-        if len(rows) <= 4 * limit:
-            return rows
-        scores = score[rows]
-        least = np.partition(scores, -limit)[-limit]
-        above, tied = rows[scores > least], rows[scores == least]
-        lacking = limit - len(above)
-        if len(tied) > lacking:
-            recorded = np.frombuffer(self._recorded, np.float64)[tied]
-            tied = tied[recorded >= np.partition(recorded, -lacking)[-lacking]]
-        return np.concatenate((above, tied))
+    def _first(self, near: Indices, score: Floats, those: Indices, limit: int) -> list[int]:
+        """The first few of those places in `near`, the best first."""
+        recorded = np.frombuffer(self._recorded, np.float64)
+        if len(those) > 4 * limit:  # leave a few that hold them, ties included
+            least = np.partition(score[those], -limit)[-limit]
+            above, tied = those[score[those] > least], those[score[those] == least]
+            when = recorded[near[tied]]
+            latest = np.partition(when, len(above) - limit)[len(above) - limit]
+            those = np.concatenate((above, tied[when >= latest]))
 
-    def _held(self, row: int) -> _Row:
+        def order(n: int) -> tuple[float, float, str]:
+            return -score[n], -recorded[near[n]], self._held(near[n]).id
+
+        return sorted(those.tolist(), key=order)[:limit]
+
+    def _held(self, row: int) -> Belief:
         held = self._rows[row]
         assert held is not None, "a dead row was found"
-        return held
+        return held.belief
 
-    def _hit(self, row: int, score: float, terms_found: Sequence[_Found]) -> BeliefHit:
+    def _hit(self, row: int, score: float, held: Iterable[tuple[Found, float]]) -> BeliefHit:
         """A hit, with its score taken apart: what each term brought, by the fields it is in."""
-        belief = self._held(row).belief
-        fields = _fields(belief)
+        belief = self._held(row)
+        by_field = fields(belief)
         parts = dict.fromkeys(FIELDS, 0.0)
-        for term, idf, rows, weights in terms_found:
-            place = int(np.searchsorted(rows, row))
-            if place == len(rows) or rows[place] != row:
-                continue
-            weight = float(weights[place])
-            share = idf / (weight + self._norms[row])
-            for name, counts in fields.items():
-                parts[name] += share * counts.get(term, 0.0)
-                weight -= counts.get(term, 0.0)
+        for found, weight in held:
+            share = found.idf / (weight + self._norms[row])
+            for name, counts in by_field.items():
+                parts[name] += share * counts.get(found.term, 0.0)
+                weight -= counts.get(found.term, 0.0)
             parts["aliases"] += share * max(0.0, weight)  # what is left is learnt
         return BeliefHit(belief, score, {name: part for name, part in parts.items() if part})
-
-
-def _row(belief: Belief, learnt: Mapping[str, float]) -> _Row:
-    text: Counter[int] = Counter()
-    fields = _fields(belief)
-    for counts in fields.values():
-        text.update(counts)
-    aliases: dict[str, dict[int, float]] = {stands: {} for stands in STANDS}
-    for phrase, weight in learnt.items():
-        found = terms(phrase)
-        for term in found:
-            if weight > 0 and text[term] < 1:
-                of = aliases[getattr(phrase, "stands", "belief")]
-                of[term] = max(of.get(term, 0.0), weight / sqrt(len(found)))
-    length = sum(len(terms(said)) for said in _texts(belief).values())
-    return _Row(belief, text, aliases, length)
-
-
-def _fields(belief: Belief) -> dict[str, dict[int, float]]:
-    """What each term counts for in each field; several given aliases count as one."""
-    found = {
-        name: {term: FIELDS[name] * n for term, n in Counter(terms(said)).items()}
-        for name, said in _texts(belief).items()
-    }
-    found["aliases"] = dict.fromkeys(terms(" ".join(belief.aliases)), FIELDS["aliases"])
-    return found
-
-
-def _texts(belief: Belief) -> dict[str, str]:
-    return {
-        "subject": belief.subject,
-        "predicate": belief.predicate.replace("_", " "),
-        "value": belief.value,
-        "why_it_matters": belief.why_it_matters or "",
-    }
 
 
 def _number(numbers: dict[str, int], name: str) -> int:

@@ -90,6 +90,8 @@ class Transaction(Protocol):
 
     def set_meta(self, key: str, value: str) -> None: ...
 
+    def delete_meta(self, key: str) -> None: ...
+
     def room_for(self, need: int) -> int:
         """Bytes left in the budget once `need` more are written; negative if they do not fit."""
 

@@ -64,16 +64,21 @@ class FileLock:
     """An advisory lock between processes (flock), held for one write at a time.
 
     SQLite's own locks would do, but their waiters poll with long sleeps; this one bounds the wait
-    of a well-behaved neighbour and keeps every checkpoint apart from every commit.
+    of a well-behaved neighbour and keeps every checkpoint apart from every commit. One thread at a
+    time may use it.
     """
 
     def __init__(self, path: Path, patience_s: float) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._path = path
         self._patience_s = patience_s
+        self._held = 0  # how often: whoever holds it may take it again
 
     def acquire(self) -> None:
         """Raises `StoreBusyError` once `patience_s` has passed."""
+        if self._held:
+            self._held += 1
+            return
         deadline = None
         while True:
             try:
@@ -88,9 +93,13 @@ class FileLock:
                     ) from None
                 time.sleep(_POLL_S)
             else:
+                self._held = 1
                 return
 
     def release(self) -> None:
+        self._held -= 1
+        if self._held:
+            return
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:

@@ -157,6 +157,9 @@ class RamStore:
     def set_meta(self, key: str, value: str) -> None:
         self._meta[key] = value
 
+    def delete_meta(self, key: str) -> None:
+        self._meta.pop(key, None)
+
     # ---- reads -----------------------------------------------------------------------------
 
     def changed(self) -> bool:

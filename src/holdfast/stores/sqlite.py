@@ -15,21 +15,19 @@ from holdfast.errors import (
     ClosedError,
     CorruptStoreError,
     NotFoundError,
-    StorageFullError,
-    StoreBusyError,
     StoreError,
 )
 from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
 from holdfast.stores.locks import FileLock, check_filesystem
 from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS
 from holdfast.stores.space import PAGE, Space, check_smallest, pages_for, pragma, size_of
+from holdfast.stores.translate import as_ours, check_version, sync_folder, translated
 
 Durability = Literal["full", "normal", "off"]
 
 _FAR = 10_000  # rows so many sequence numbers apart share no page
 _PATIENCE_S = 10.0  # how long a writer waits for other processes
 _READER_PATIENCE_S = 2.0  # how long it waits for a reader that pins the log
-_SAFE_SQLITE = (3, 51, 3)  # the first release without the WAL-reset corruption bug
 
 
 class SqliteStore:
@@ -69,7 +67,7 @@ class SqliteStore:
         self.durability = durability
         self._read_lock = threading.Lock()
         self._closed = False
-        _check_version()
+        check_version()
         if budget is None and not self.path.exists():
             raise NotFoundError(f"there is no memory at {path}; give a budget to make one")
         if not self.path.parent.is_dir():
@@ -81,7 +79,7 @@ class SqliteStore:
             raise CorruptStoreError(f"{self.path} is too short to be a Holdfast memory")
         self._lock = FileLock(self.path.with_name(self.path.name + "-lock"), _PATIENCE_S)
         try:
-            with _translated(self.path):
+            with translated(self.path):
                 self._open(budget, vfs, reader_patience_s)
         except BaseException:
             self.close()
@@ -181,7 +179,7 @@ class SqliteStore:
 
     def resize(self, budget: int) -> None:
         check_smallest(budget)
-        with _translated(self.path), self._writing():
+        with translated(self.path), self._writing():
             self._adopt(budget)
 
     def _adopt(self, budget: int) -> None:
@@ -212,12 +210,12 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        with _translated(self.path), self._writing():
+        with translated(self.path), self._writing():
             yield
 
     @contextlib.contextmanager
     def transaction(self, need: int = 0) -> Iterator[SqliteStore]:
-        with _translated(self.path), self._writing():
+        with translated(self.path), self._writing():
             self._space.begin(need)
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -325,6 +323,9 @@ class SqliteStore:
     def set_meta(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def delete_meta(self, key: str) -> None:
+        self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
+
     # ---- reads -----------------------------------------------------------------------------
 
     def _read(self, sql: str, *values: Any) -> list[Any]:
@@ -335,7 +336,7 @@ class SqliteStore:
             with self._read_lock:
                 return self._reader.execute(sql, values).fetchall()
         except apsw.Error as error:
-            raise _as_ours(error, self.path) from error
+            raise as_ours(error, self.path) from error
         except UnicodeDecodeError as error:
             raise CorruptStoreError(f"{self.path.name} is damaged: {error}; run verify") from None
 
@@ -349,10 +350,10 @@ class SqliteStore:
         try:
             return bool(pragma(self._db, "data_version") != self._version)
         except apsw.Error as error:
-            raise _as_ours(error, self.path) from error
+            raise as_ours(error, self.path) from error
 
     def meta(self, key: str) -> str | None:
-        with _translated(self.path):
+        with translated(self.path):
             rows = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchall()
         return str(rows[0][0]) if rows else None
 
@@ -388,6 +389,34 @@ class SqliteStore:
         ):  # fmt: skip
             yield from page
             after = page[-1][0]
+
+    def idempotency_keys(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
+        """Every idempotency key, with its event, body digest and receipt."""
+        yield from self._read("SELECT key, seq, body, receipt FROM idempotency ORDER BY seq")
+
+    def copy_to(self, path: Path) -> None:
+        """Make another file with the same content; it is there whole or not at all.
+
+        Call it with writers kept out. O(pages).
+        """
+        draft = path.with_name(path.name + ".tmp")
+        with translated(path):
+            draft.unlink(missing_ok=True)
+            twin = apsw.Connection(str(draft))
+            try:
+                for setting in ("journal_mode=OFF", "synchronous=OFF"):
+                    pragma(twin, setting)
+                with self._read_lock, twin.backup("main", self._reader, "main") as copy:
+                    copy.step(-1)
+            finally:
+                twin.close()
+        fd = os.open(draft, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(draft, path)
+        sync_folder(path.parent)
 
     def usage(self) -> StoreUsage:
         def total(table: str, where: str = "true") -> int:
@@ -437,36 +466,3 @@ def _vector_pages(gap: int, nbytes: int) -> float:
     """Pages, at most, that a row of vectors dirties, `gap` rows away from the one before it."""
     own = (nbytes + 24) / 2048  # a page may be half empty
     return min(abs(gap) * own, 4 + own)
-
-
-def _check_version() -> None:
-    found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
-    if found < _SAFE_SQLITE:
-        wanted = ".".join(map(str, _SAFE_SQLITE))
-        raise StoreError(
-            f"SQLite {apsw.sqlite_lib_version()} can corrupt a write-ahead log shared by two "
-            f"connections; install an apsw that carries {wanted} or newer"
-        )
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours."""
-    try:
-        yield
-    except apsw.Error as error:
-        raise _as_ours(error, path) from error
-
-
-def _as_ours(error: apsw.Error, path: Path) -> StoreError:
-    """The error that names the file and says what to do."""
-    if isinstance(error, apsw.FullError):
-        return StorageFullError(
-            f"{path.name}: no space left for this write; nothing was written, free some space "
-            f"and try again ({error})"
-        )
-    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
-        return CorruptStoreError(f"{path.name} is damaged: {error}; run verify")
-    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-        return StoreBusyError(f"{path.name} is locked by another process; try again")
-    return StoreError(f"{path.name}: the disk refused: {error}")

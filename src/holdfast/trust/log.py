@@ -65,7 +65,7 @@ class AuditLog:
         origin = store.meta("origin")
         if origin is None:
             fresh = cls(
-                f"holdfast/{secrets.token_hex(8)}", next_seq, LostLeaves(),
+                _new_origin(), next_seq, LostLeaves(),
                 Salts(secrets.token_bytes(KEY_BYTES)),
             )  # fmt: skip
             fresh.saved = False
@@ -144,6 +144,22 @@ class AuditLog:
         line = {"t": checkpoint.text(), "n": note, "s": snapshot}
         tx.put_cell("checkpoint", checkpoint.size, json.dumps(line).encode())
 
+    def keep_snapshot(self, tx: Transaction, size: int, name: str) -> None:
+        """Keep the tree of a snapshot's size provable as long as the snapshot is there."""
+        self.lost.keep_boundary(size)
+        tx.put_cell("checkpoint", size, json.dumps({"t": "", "n": "", "s": name}).encode())
+
+    def forget_snapshot(self, tx: Transaction, store: Store, name: str) -> None:
+        """Its size need not stay provable any more."""
+        for size, data in list(store.cells("checkpoint")):
+            if json.loads(data)["s"] == name:
+                self.forget(tx, size)
+
+    def rename(self, tx: Transaction) -> None:
+        """Take another name: this log goes its own way from here."""
+        self.origin = _new_origin()
+        tx.set_meta("origin", self.origin)
+
     def thin(self, tx: Transaction, store: Store) -> None:
         """Let go of old checkpoints, every other one, where there are too many."""
         plain = [
@@ -160,12 +176,18 @@ class AuditLog:
         self._write(tx, self.lost.forget_boundary(size))
 
 
+def _new_origin() -> str:
+    return f"holdfast/{secrets.token_hex(8)}"
+
+
 def checkpoints(store: Store) -> list[tuple[Checkpoint, dict[str, Any]]]:
     """Every stored checkpoint, oldest first, with its signed note and the snapshot it is of."""
     found = []
     for size, data in store.cells("checkpoint"):
         try:
             line = json.loads(data)
+            if not line["t"]:
+                continue  # the boundary of a snapshot
             checkpoint = Checkpoint.parse(line["t"])
         except (ValueError, LookupError, TypeError) as error:
             raise AuditError(f"the checkpoint of size {size} cannot be read: {error}") from None

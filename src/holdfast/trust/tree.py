@@ -122,6 +122,16 @@ class LostLeaves:
             lost._chapters[chapter] = nodes
         return lost
 
+    @classmethod
+    def of(
+        cls, nodes: Iterable[tuple[int, int, bytes]], boundaries: Iterable[int] = ()
+    ) -> LostLeaves:
+        """From hashes as `subtrees` gives them, (level, index, hash)."""
+        lost = cls(boundaries)
+        for level, index, digest in nodes:
+            lost._put((2 * index + 1) << level, digest, set())
+        return lost
+
     def restore(self, chapter: int, row: bytes | None) -> None:
         """Set one chapter to its stored row, or to nothing: undoes a change not committed."""
         self._order = None

@@ -1,0 +1,179 @@
+"""Operations that rewrite a memory as a whole: going back to a snapshot, and erasing.
+
+Both take many transactions, each inside the budget. A mark in the store says what is under way, so
+that whoever opens the memory next finishes it: every step may be done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import TypeVar
+
+from holdfast.errors import BudgetError, CorruptStoreError
+from holdfast.mirror import Mirror
+from holdfast.records import Tier
+from holdfast.stores.base import Shelf, Transaction
+from holdfast.stores.sqlite import SqliteStore
+from holdfast.trust.tree import LostLeaves
+
+ROLLBACK = "rollback"
+"""The mark of going back: the name of the snapshot."""
+_PAGE = 4096
+_T = TypeVar("_T")
+
+
+def in_steps(
+    store: SqliteStore,
+    items: Iterable[_T],
+    size: Callable[[_T], int],
+    do: Callable[[Transaction, _T], None],
+) -> None:
+    """Do something with each item, as many to a transaction as its log takes."""
+    for batch in _batches(items, size, store.batch_bytes()):
+        with store.transaction(sum(size(item) + 4 * _PAGE for item in batch)) as tx:
+            for item in batch:
+                do(tx, item)
+
+
+def _batches(items: Iterable[_T], size: Callable[[_T], int], most: int) -> Iterator[list[_T]]:
+    batch: list[_T] = []
+    total = 0
+    for item in items:
+        weight = size(item) + 4 * _PAGE
+        if batch and total + weight > most:
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
+        total += weight
+    if batch:
+        yield batch
+
+
+def roll_back(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, name: str) -> None:
+    """Put the content of a snapshot in the place of what is there; numbers are not used again.
+
+    What was recorded since is withdrawn: its leaves stay in the audit log, so that it can be told
+    that there was more. The caller keeps writers out.
+
+    Raises
+    ------
+    BudgetError
+        If the snapshot does not fit the present budget; nothing has changed then.
+    """
+    if snapshot.excess(store.budget) > 0:
+        raise BudgetError(
+            f"snapshot {name!r} does not fit the present budget of {store.budget} bytes; "
+            "raise the budget first: nothing was changed"
+        )
+    size = _next_seq(snapshot)
+    next_seq = max(mirror.next_seq, int(store.meta("next_seq") or 1))
+    if store.meta(ROLLBACK) is None:
+        _lose_since(mirror, store, size)
+        with store.transaction() as tx:
+            tx.set_meta(ROLLBACK, name)
+            tx.set_meta("next_seq", str(next_seq))
+    _wipe(store)
+    _copy(store, snapshot)
+    _join_trees(mirror, store, snapshot, size)
+    with store.transaction() as tx:
+        tx.set_meta("next_seq", str(next_seq))
+        for key in ("state_horizon", "embedder"):
+            if (value := snapshot.meta(key)) is not None:
+                tx.set_meta(key, value)
+        tx.delete_meta(ROLLBACK)
+    mirror.load()
+
+
+def _next_seq(store: SqliteStore) -> int:
+    """The number that comes after the newest event of a store at rest."""
+    newest = max([0, *(seq for seq, _ in store.tail()), *(info.last for info in store.blocks())])
+    return max(newest + 1, int(store.meta("next_seq") or 1))
+
+
+def _lose_since(mirror: Mirror, store: SqliteStore, size: int) -> None:
+    """Keep the leaves of all events since the snapshot: they are about to go."""
+    audit = mirror.audit
+    rows = (
+        row
+        for row in mirror.rows(size - 1)
+        if row.tier == Tier.VERBATIM and not audit.lost.covers(row.seq - audit.first)
+    )
+    in_steps(store, rows, lambda _: 200, lambda tx, row: audit.lose(tx, [row]))
+
+
+def _wipe(store: SqliteStore) -> None:
+    """Empty the log, its index and the state; what identifies the memory stays."""
+    for info in store.blocks():
+        with store.transaction() as tx:
+            tx.delete_block(info.first)
+    with store.transaction() as tx:
+        tx.clear_tail(1 << 62)
+    for id, _ in store.segments():
+        with store.transaction() as tx:
+            tx.delete_segment(id)
+    in_steps(
+        store, (seq for seq, _ in store.vectors()), lambda _: 512,
+        lambda tx, seq: tx.delete_vectors([seq]),
+    )  # fmt: skip
+    in_steps(
+        store, (id for id, _ in store.cells("state")), lambda _: 512,
+        lambda tx, id: tx.delete_cells("state", [id]),
+    )  # fmt: skip
+    in_steps(
+        store, (seq for _, seq, _, _ in store.idempotency_keys()), lambda _: 512,
+        lambda tx, seq: tx.delete_keys([seq]),
+    )  # fmt: skip
+    with store.transaction() as tx:
+        tx.delete_dictionaries()
+
+
+def _copy(store: SqliteStore, snapshot: SqliteStore) -> None:
+    """Bring over everything but what identifies the memory and its audit log."""
+    for data in snapshot.dictionaries():
+        with store.transaction(len(data)) as tx:
+            tx.put_dictionary(data)
+    for info in snapshot.blocks():
+        block = snapshot.block(info.first)
+        if block is None:
+            raise CorruptStoreError(f"block {info.first} of a snapshot is missing; run verify")
+        with store.transaction(len(block)) as tx:
+            tx.put_block(info.first, info.last, block)
+    in_steps(store, snapshot.tail(), lambda row: 2 * len(row[1]), lambda tx, row: tx.put_tail(*row))
+    in_steps(
+        store, snapshot.segments(), lambda row: len(row[1]), lambda tx, row: tx.put_segment(*row)
+    )
+    in_steps(
+        store, snapshot.vectors(), lambda row: 2 * len(row[1]),
+        lambda tx, row: tx.put_vectors([row]),
+    )  # fmt: skip
+    _copy_cells(store, snapshot.cells("state"), "state")
+    in_steps(
+        store, snapshot.idempotency_keys(), lambda row: 2 * len(row[3]) + 256,
+        lambda tx, row: tx.put_key(*row),
+    )  # fmt: skip
+
+
+def _copy_cells(store: SqliteStore, rows: Iterable[tuple[int, bytes]], shelf: Shelf) -> None:
+    in_steps(store, rows, lambda row: 2 * len(row[1]), lambda tx, row: tx.put_cell(shelf, *row))
+
+
+def _join_trees(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, size: int) -> None:
+    """The snapshot's lost leaves up to its size, and from there on our own."""
+    first = mirror.audit.first
+    edge = size - first
+    kept = [at for at, _ in store.cells("checkpoint")]
+    mine = LostLeaves.load((row for _, row in store.cells("tree")), kept)
+    old = LostLeaves.load((row for _, row in snapshot.cells("tree")), kept)
+    joined = LostLeaves.of(
+        chain(
+            (node for node in old.subtrees() if node[1] << node[0] < edge),
+            (node for node in mine.subtrees() if node[1] << node[0] >= edge),
+        ),
+        kept,
+    )
+    # What is written first holds all of ours already, so this can be done twice.
+    rows = [(id, joined.chapter(id) or b"") for id in joined.chapters()]
+    _copy_cells(store, rows, "tree")
+    gone = {id for id, _ in store.cells("tree")} - set(joined.chapters())
+    in_steps(store, sorted(gone), lambda _: 512, lambda tx, id: tx.delete_cells("tree", [id]))

@@ -1,0 +1,104 @@
+"""What a write asks the door for: an event with everything derived from it, or vectors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from holdfast.codec import digest
+from holdfast.derive import passages
+from holdfast.errors import IdempotencyError
+from holdfast.records import Event, Receipt
+from holdfast.retain import BLOCK_BYTES
+from holdfast.state.fold import Asked
+from holdfast.state.records import Change
+
+_PAGE = 4096
+_FAR = 10_000  # vectors so many sequence numbers apart share no page
+_ROW_OVERHEAD = 100  # bytes of a tail row beside its content
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One admitted event with everything derived from it, ready to be stored."""
+
+    event: Event
+    content: bytes
+    labels: int  # bytes of everything else the caller gave, at most
+    at: float | None
+    terms: Sequence[int]
+    length: int
+    tokens: int
+    cues: int  # flags that tell what kind of thing the text says
+    asked: Asked | None = None  # what it does to state
+
+    @property
+    def alone(self) -> bool:
+        """Whether it may share its transaction with nothing that comes after it."""
+        return self.asked is not None and self.asked.alone
+
+    @property
+    def weight(self) -> int:
+        """Upper bound on the bytes of pages that storing it dirties.
+
+        A small event lies in a page of the tail, then in a block: both are counted, with their
+        share of the trees above. A large one goes to a block of its own. A key may touch five
+        pages.
+        """
+        key = 5 * _PAGE if self.event.key is not None else 0
+        key += 0 if self.asked is None else self.asked.weight
+        size = len(self.content) + self.labels
+        if size >= BLOCK_BYTES:
+            return key + size + 8 * _PAGE
+        return key + 11 * (size + _ROW_OVERHEAD) // 4
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors for events that had none: (sequence number, all of its vectors as stored)."""
+
+    codes: Sequence[tuple[int, bytes]]
+    embedder: str
+
+    @property
+    def weight(self) -> int:
+        """As of `Append`: vectors far apart in the stream lie on pages of their own."""
+        seqs = [seq for seq, _ in self.codes]
+        gaps = [abs(b - a) for a, b in pairwise([-_FAR, *seqs])]
+        sizes = [2 * (len(code) + 32) for _, code in self.codes]
+        return sum(min(gap * size, 4 * _PAGE + size) for gap, size in zip(gaps, sizes, strict=True))
+
+
+Written = Append | Embedded
+Outcome = Receipt | None
+
+
+def scheme(embedder: str) -> str:
+    """What a stored vector is: whose it is, and of what."""
+    return f"{embedder}+{passages.SCHEME}"
+
+
+def body_digest(change: Append) -> bytes:
+    """What makes two events with one key the same: everything the caller gave but the key."""
+    event = change.event
+    labels = json.dumps(
+        [event.speaker, event.role, event.channel, event.kind, event.at, event.scope,
+         dict(event.metadata), event.parents, event.pinned, isinstance(event.content, str)],
+        sort_keys=True,
+    )  # fmt: skip
+    return digest(labels.encode() + b"\0" + change.content)
+
+
+def receipt_from(data: bytes) -> Receipt:
+    line = json.loads(data)
+    changes = [Change(**{**one, "retired": tuple(one["retired"])}) for one in line["changes"]]
+    return Receipt(**{**line, "changes": tuple(changes)})
+
+
+def conflict(key: str) -> IdempotencyError:
+    return IdempotencyError(
+        f"an idempotency key of {len(key)} characters was used before with another body; "
+        "nothing was written for it: use a new key, or send the same body"
+    )
