@@ -29,7 +29,7 @@ SHARES = {
     "longmemeval_oracle_user": 0.28,
     "longmemeval_s_mini": 0.16,
     "irc_ubuntu": 0.32,
-    "memorycode": 0.14,
+    "memorycode": 0.13,
     "realmem": 0.07,
     "goodai_ltm": 0.03,
 }

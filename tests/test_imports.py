@@ -26,9 +26,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("mirror",),
     ("retain",),
     ("commit", "write", "read", "exchange", "verify", "backlog"),
-    ("api",),
+    ("api", "rights", "seat"),
     ("memory",),
-    ("aio", "operations"),
+    ("aio", "operations", "several"),
     ("checks", "demo", "bench"),
     ("cli",),
 )

@@ -338,15 +338,18 @@ class BlockCodec:
     """Blocks to compressed bytes and back, with an optional trained dictionary.
 
     A block names the dictionary it needs inside its zstd frame, so blocks made before and after
-    training live side by side; `dictionaries` must hold every one that is still in use.
+    training live side by side; `dictionaries` must hold every one that is still in use. If `plain`,
+    none is used for new blocks.
     """
 
-    def __init__(self, dictionaries: Sequence[bytes] = (), level: int = _LEVEL) -> None:
+    def __init__(
+        self, dictionaries: Sequence[bytes] = (), level: int = _LEVEL, plain: bool = False
+    ) -> None:
         self.dictionaries = tuple(dictionaries)
         self._dictionaries = {0: None} | {
             d.dict_id(): d for d in map(zstandard.ZstdCompressionDict, dictionaries)
         }
-        newest = self._dictionaries[next(reversed(self._dictionaries))]
+        newest = None if plain else self._dictionaries[next(reversed(self._dictionaries))]
         self._compress = zstandard.ZstdCompressor(
             level=level, dict_data=newest, write_checksum=True, write_content_size=True
         )

@@ -302,6 +302,18 @@ class Committer:
         finally:
             self.writing.release()
 
+    def make_room(self, need: int) -> None:
+        """Evict until so many bytes more would fit; the caller keeps writers out."""
+        while (short := -self._store.room_for(need)) > 0:
+            changes = Changes()
+            with self._store.transaction() as tx:
+                losses = self._retainer.make_room(
+                    tx, self._mirror, changes, lambda: -tx.room_for(need)
+                )
+            self._mirror.apply(changes)
+            if not losses:
+                raise BudgetError(f"{short} bytes are needed but nothing kept may be lowered")
+
     def relearn(self) -> None:
         """The log was rewritten: derive anew what depends on all of it."""
         self._learn()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from holdfast import exchange, read, write
+from holdfast.api.audit import AuditApi
 from holdfast.api.base import Scopes, Time, seconds
 from holdfast.api.beliefs import BeliefsApi
 from holdfast.api.history import HistoryApi
@@ -55,7 +56,7 @@ class Verification:
     blocks: int
 
 
-class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi):
+class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
     """A bounded, durable memory in one file.
 
     Use `Memory.open`. Every method is safe to call from any thread, and several processes may
@@ -165,6 +166,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi):
                 "vfs": vfs,
             }  # fmt: skip
             memory._finish_rewriting()
+            memory._finish_erasing()
             return memory
         except BaseException:
             store.close()

@@ -25,10 +25,11 @@ from holdfast.recall.pack import SMALLEST_LINE, Packer, pack_hits
 from holdfast.recall.pool import join, probe, unread
 from holdfast.recall.query import Query, parse
 from holdfast.recall.weights import Weights
-from holdfast.records import Context, Event, Hit, Scope, ScopeHit
+from holdfast.records import KINDS, Context, Event, Hit, Scope, ScopeHit
 from holdfast.state.fold import Query as BeliefQuery
 from holdfast.state.admit import QUOTE_BYTES
 from holdfast.state.records import Belief, Evidence
+from holdfast.trust.levels import source_of
 
 Counter = Callable[[str], int]
 
@@ -192,7 +193,13 @@ def _follow(
 
 
 def _visible(mirror: Mirror, filters: Filters) -> Bools | None:
-    return mirror.columns.visible(filters.scopes, filters.since, filters.until, filters.before)
+    columns = mirror.columns
+    seen = columns.visible(filters.scopes, filters.since, filters.until, filters.before)
+    if not mirror.state.revoked:
+        return seen
+    trusted = np.array([source_of(who) not in mirror.state.revoked for who in columns.whos])
+    allowed = trusted[columns.who] if columns.n else np.zeros(0, np.bool_)
+    return allowed if seen is None else seen & allowed
 
 
 def held(reader: Reader, text: str, filters: Filters, limit: int) -> list[Belief]:
@@ -285,7 +292,10 @@ class _View:
         columns, filters = self.mirror.columns, self.filters
         with self.mirror.lock:
             row = columns.find(seq)
-            if row is None or not filters.covers(columns.whos[columns.who[row]].scope):
+            if row is None or columns.kind[row] == KINDS.index("state"):
+                return False
+            who = columns.whos[columns.who[row]]
+            if not filters.covers(who.scope) or source_of(who) in self.mirror.state.revoked:
                 return False
             bounds = filters.since, filters.until, filters.before
             return bool(columns.inside(np.array([row]), *bounds)[0])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from holdfast.codec import Row, content_bytes, to_record
-from holdfast.errors import CorruptStoreError
+from holdfast.errors import AuditError, CorruptStoreError
 from holdfast.lower import row_terms
 from holdfast.mirror import Mirror
 from holdfast.records import Tier
 from holdfast.stores.base import Store
+from holdfast.trust.log import checkpoints
 
 _MOST = 20  # problems of one kind that are told apart
 
@@ -36,10 +38,27 @@ def verify(mirror: Mirror, store: Store) -> list[str]:
             else:
                 readable.append(row)
         problems += _check_index(mirror, readable)
+    problems += _check_audit(mirror, store)
     known = set(mirror.columns.seq[mirror.columns.alive].tolist())
     for seq in sorted(known ^ seen)[:_MOST]:
         where = "the log but not in RAM" if seq in seen else "RAM but not in the log"
         problems.append(f"event {seq} is in {where}")
+    return problems
+
+
+def _check_audit(mirror: Mirror, store: Store) -> list[str]:
+    """Whether every event is in the audit log, and every checkpoint still fits it."""
+    audit = mirror.audit
+    if not audit.saved:
+        return []
+    try:
+        tree = audit.tree(mirror.rows(), mirror.next_seq)
+        problems = [f"audit log: {problem}" for problem in islice(tree.problems(), _MOST)]
+        for checkpoint, _ in checkpoints(store):
+            if tree.root(checkpoint.size) != checkpoint.root:
+                problems.append(f"the log is not the one of the checkpoint of {checkpoint.size}")
+    except (AuditError, CorruptStoreError) as error:
+        return [f"audit log: {error}"]
     return problems
 
 

@@ -24,7 +24,7 @@ from holdfast.extract.base import Extractor
 from holdfast.lower import speaker_terms
 from holdfast.records import KINDS, BulkReceipt, Event, Receipt
 from holdfast.state.fold import Asked
-from holdfast.state.records import Trust
+from holdfast.state.records import Claim, Trust
 from holdfast.trust.levels import source_of, trust_of
 from holdfast.written import Append
 
@@ -46,6 +46,7 @@ class Writer:
     clock: Callable[[], float]
     largest: Callable[[], int]
     batch_bytes: Callable[[], int]
+    admits: Callable[[Event, Claim], bool] | None = None  # claims that may be taken up; None: all
 
 
 def observe(writer: Writer, event: Event, asked: Asked | None = None) -> Receipt:
@@ -152,6 +153,8 @@ def extract(event: Event, writer: Writer) -> Asked | None:
         return None
     at = writer.clock() if event.at is None else event.at
     claims = writer.extractor.claims(event.text, speaker=event.speaker, role=event.role, at=at)
+    if writer.admits is not None:
+        claims = [claim for claim in claims if writer.admits(event, claim)]
     return Asked(tuple(claims), source_of(event), trust) if claims else None
 
 

@@ -28,8 +28,8 @@ VALUES = ("5432", "6379", "heron", "kestrel", "Ana", "Bo", "Porto", "coffee", "r
 SCOPES = ("", "user/ana", "user/bo", "team")
 NAMES = ("sandbox", "grumpy", "big box", "small box", "heron", "flat")
 QUERY_WORDS = (
-    *["what", "is", "the", "port", "of", "staging", "production", "database", "cache", "Ana", "Bo", "host", "owner", "lives", "likes"],
-    *VALUES, *NAMES, "unheard", "where", "coffee",
+    "what", "is", "the", "port", "of", "staging", "production", "database", "cache", "Ana", "Bo",
+    "host", "owner", "lives", "likes", *VALUES, *NAMES, "unheard", "where", "coffee",
 )  # fmt: skip
 
 
@@ -146,9 +146,9 @@ def test_kinds_choose_among_the_answers() -> None:
     index = BeliefIndex()
     index.put(belief("b1.0", "Ana", "likes", "tea"))
     index.put(belief("b2.0", "Ana", "likes", "red tea", kind="preference"))
-    assert [h.belief.id for h in index.search("Ana red tea", kinds=("fact",))] == ["b1.0"]
-    assert [h.belief.id for h in index.search("Ana red tea", kinds=["preference"])] == ["b2.0"]
-    assert index.search("Ana red tea", kinds=()) == []
+    assert [h.belief.id for h in index.search("Ana tea", kinds=("fact",))] == ["b1.0"]
+    assert [h.belief.id for h in index.search("Ana tea", kinds=["preference"])] == ["b2.0"]
+    assert index.search("Ana tea", kinds=()) == []
 
 
 def test_equal_scores_are_newest_first_and_the_limit_holds() -> None:
@@ -180,7 +180,7 @@ def test_each_scope_is_asked_about_once() -> None:
 @pytest.mark.parametrize("weight", [-0.1, float("nan")])
 def test_a_weight_below_zero_is_refused(weight: float) -> None:
     index = services()
-    with pytest.raises(ValueError, match="alias of belief b1.0"):
+    with pytest.raises(ValueError, match=r"alias of belief b1\.0"):
         index.put(belief("b1.0", "x", "y", "z"), {"w": weight})
     assert found(index.search("staging database port")) == [("staging database", "port")]
 
@@ -261,9 +261,15 @@ def test_it_does_what_its_docstring_says(held: _Held, query: str) -> None:
     covers, mets, scores, asked = reference(held, query)
     best = max(covers.values(), default=0.0)
     for id, cover in covers.items():
-        if best <= 0 or _close(cover, 0.97 * best) or _close(mets[id], 0.35 * asked):
+        if (
+            best <= 0
+            or _close(cover, index_module._CLOSE * best)
+            or _close(mets[id], index_module._ENOUGH * asked)
+        ):
             continue  # rounding decides
-        assert (id in hits) == (cover >= 0.97 * best and mets[id] >= 0.35 * asked)
+        assert (id in hits) == (
+            cover >= index_module._CLOSE * best and mets[id] >= index_module._ENOUGH * asked
+        )
     for id, score in hits.items():
         assert score == pytest.approx(scores[id], rel=1e-4)
 

@@ -48,6 +48,11 @@ class Parts:
         )  # fmt: skip
         return write.observe(self._writer, event, asked)
 
+    def _snapshot_files(self) -> list[Path]:
+        """The files of all snapshots."""
+        folder = self._store.path.with_name(self._store.path.name + "-snapshots")
+        return sorted(folder.glob("*.holdfast")) if folder.is_dir() else []
+
     def _refresh(self) -> None:
         """Take over what other processes wrote, unless this one is writing at this moment."""
         self._committer.refresh()
@@ -88,12 +93,21 @@ class Parts:
         return read.Filters(scopes(scope), seconds(since), end, before, moment, valid)
 
     def _lost(self, filters: read.Filters) -> int:
-        """Events that a past state had, in the scopes asked for or not, and that are not whole."""
+        """Events that a past state had and that are not whole.
+
+        Of those that were lowered, only the ones in the scopes asked for count; of those that were
+        evicted nobody knows any more where they were.
+        """
         with self._mirror.lock:
             columns = self._mirror.columns
             cut = self._mirror.next_seq if filters.before is None else filters.before
-            whole = columns.alive & (columns.seq < cut) & (columns.tier == Tier.VERBATIM)
-            return cut - 1 - int(np.count_nonzero(whole))
+            then = columns.alive & (columns.seq < cut)
+            evicted = cut - 1 - int(np.count_nonzero(then))
+            lowered = then & (columns.tier != Tier.VERBATIM)
+            visible = columns.visible(filters.scopes, None, None, None)
+            if filters.scoped and visible is not None:
+                lowered &= visible
+            return evicted + int(np.count_nonzero(lowered))
 
 
 def scopes(scope: Scopes) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ class MemoryDesk:
             rest = slice(int(np.searchsorted(columns.seq, known.upto, side="right")), None)
             wanted = columns.alive[rest] & (columns.tier[rest] == Tier.VERBATIM)
             wanted &= (columns.flags[rest] & BYTES == 0) & (columns.kind[rest] != _STATE)
-            seqs = columns.seq[rest][wanted].tolist()
+            seqs = map(int, columns.seq[rest][wanted])
         rows = map(mirror.row, (seq for seq in seqs if not known.has(seq)))
         whole = (to_record(row) for row in rows if row is not None and row.tier == Tier.VERBATIM)
         return [_pending(record) for record in islice(whole, limit)]

@@ -104,9 +104,8 @@ class HistoryApi(Parts):
 
     def snapshots(self) -> list[Snapshot]:
         """Every snapshot, oldest first."""
-        folder = self._snapshot_path("x").parent
-        names = [path.stem for path in folder.glob("*.holdfast")] if folder.is_dir() else []
-        return sorted((self._snapshot(name) for name in names), key=lambda one: (one.seq, one.name))
+        found = [self._snapshot(path.stem) for path in self._snapshot_files()]
+        return sorted(found, key=lambda one: (one.seq, one.name))
 
     def delete_snapshot(self, name: str, *, by: str = "") -> int:
         """Delete a snapshot; the bytes that this gave back.
@@ -194,7 +193,8 @@ class HistoryApi(Parts):
         """
         before, after = self._moment(a), self._moment(b)
         then, now = _current(before), _current(after)
-        documents, automata = {}, {}
+        documents: dict[tuple[str, str], list[dict[str, Any]] | None] = {}
+        automata: dict[tuple[str, str], tuple[str | None, str | None]] = {}
         for scope, name in _documents(before) | _documents(after):
             old, new = _value(before, scope, name), _value(after, scope, name)
             if old != new:
@@ -255,15 +255,12 @@ class HistoryApi(Parts):
                 mirror = Mirror(store, None)
             at = self._snapshot(when).at
             return _Moment(mirror.state, at, _tiers(mirror, mirror.next_seq))
-        at = seconds(when)
+        given = seconds(when)
+        moment = self._clock() if given is None else given
         with self._mirror.lock:
-            state = self._mirror.state
-            if at is None:
-                now = self._clock() + 0.001
-                return _Moment(state.without(lambda _: False), now, _tiers(self._mirror, 1 << 62))
-            past = state.without(lambda entry: entry.recorded_at > at)
-            cut = self._mirror.recorded_after(at)
-            return _Moment(past, at + 0.001, _tiers(self._mirror, cut))
+            cut = 1 << 62 if given is None else self._mirror.recorded_after(moment)
+            past = self._mirror.state.without(lambda entry: entry.seq >= cut)
+            return _Moment(past, moment + 0.001, _tiers(self._mirror, cut))
 
     def _finish_rewriting(self) -> None:
         """Go on with what a crash cut short."""

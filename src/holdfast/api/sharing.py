@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from holdfast.api.base import Parts, Scopes, scopes
 from holdfast.errors import AccessError, ClosedError, NotFoundError
@@ -14,11 +16,24 @@ from holdfast.state.credit import ENOUGH
 from holdfast.state.fold import Asked
 from holdfast.state.records import Belief, Change, Claim, Trust
 
+if TYPE_CHECKING:
+    from holdfast.memory import Memory
+    from holdfast.seat import Seat
+
 _POLL_S = 0.2  # how often a watcher looks for what other processes wrote
 
 
 class SharingApi(Parts):
     """The methods of a memory that are about who may see and who made use of what."""
+
+    def seat(self, principal: str) -> Seat:
+        """The memory as one principal sees it, held to its rights; see `holdfast.seat.Seat`.
+
+        Raises `InvalidClaimError` for a name that no principal can have.
+        """
+        from holdfast.seat import Seat
+
+        return Seat(cast("Memory", self), principal)
 
     def grant(self, principal: str, right: Right, scope: str, *, by: str = "") -> Receipt:
         """Give a principal a right over a scope and all inside it; an event says so.
@@ -30,11 +45,12 @@ class SharingApi(Parts):
 
         Raises `InvalidClaimError` for a right that there is not.
         """
-        return self._grant(Grant(principal, right, scope.strip("/")), by)
+        return self._grant(Grant(principal.strip("/"), right, scope.strip("/")), by)
 
     def withdraw(self, principal: str, right: Right, scope: str, *, by: str = "") -> Receipt:
         """Take a granted right back; withdrawing what was never granted changes nothing."""
-        return self._grant(Grant(principal, right, scope.strip("/"), given=False), by)
+        who = principal.strip("/")
+        return self._grant(Grant(who, right, scope.strip("/"), given=False), by)
 
     def grants(self) -> tuple[Grant, ...]:
         """What is granted now."""
@@ -59,6 +75,13 @@ class SharingApi(Parts):
         """
         found = self._current(id)
         source = by or (found.sources[-1] if found.sources else "")
+        return self._promote(id, to, source, key, Trust.OWNER, approve)
+
+    def _promote(
+        self, id: str, to: str, source: str, key: str | None, most: Trust, approve: bool = False
+    ) -> Receipt:
+        """Promote at the trust of the belief, but `most` at the most."""
+        found = self._current(id)
         with self._mirror.lock:
             weight = self._mirror.state.credit.weight(source)
         if weight < ENOUGH and not approve:
@@ -73,7 +96,7 @@ class SharingApi(Parts):
             confidence=found.confidence, valid_from=found.valid_from,
             valid_until=found.valid_until,
         )  # fmt: skip
-        asked = Asked((claim,), source, found.trust, promoted=found.id)
+        asked = Asked((claim,), source, min(found.trust, most), promoted=found.id)
         text = f"promote {found.id}: {found.text}"
         return self._change_state(text, to, asked, key)
 
@@ -131,16 +154,27 @@ class SharingApi(Parts):
         Changes of one event come together; resume after an event only when all of its changes
         are dealt with. A change by another process is seen within a fifth of a second.
         """
+        pages = self._pages(scope=scope, after=after, timeout_s=timeout_s)
+        return (change for page in pages for change in page)
+
+    def _pages(
+        self, *, scope: Scopes = "", after: int = 0, timeout_s: float | None = None
+    ) -> Iterator[list[Change]]:
+        return self._paged(partial(self.changes, scope=scope), after, timeout_s)
+
+    def _paged(
+        self, look: Callable[..., list[Change]], after: int, timeout_s: float | None
+    ) -> Iterator[list[Change]]:
+        """What there is to `look` at after each event, as it comes; none for a while of waiting."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             try:
-                fresh = self.changes(scope=scope, after=after)
+                fresh = look(after=after)
             except ClosedError:
                 return
-            for change in fresh:
-                after = max(after, change.seq)
-                yield change
+            yield fresh
             if fresh:
+                after = max(after, fresh[-1].seq)
                 deadline = None if timeout_s is None else time.monotonic() + timeout_s
             left = _POLL_S if deadline is None else deadline - time.monotonic()
             if left <= 0:

@@ -7,7 +7,8 @@ another user's beliefs about the same subjects, and quarantined claims, marked a
 in a scope that nobody sees.
 
 Half of the cases ask in words that no belief holds. Those words were learnt before, from one or two
-uses of another question, and never from the question that is asked.
+uses of another question: no use has just the words of any question that is asked, whatever their
+order and form, stop words aside.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from holdfast.derive.terms import terms
 from holdfast.state.aliases import Use
 from holdfast.state.records import Belief, Claim, Trust
 from holdfast.state.slots import slot_of
+from holdfast.state.wording import asked_terms
 
 OWN, OTHERS, QUARANTINE = "user/mira", "user/jon", "quarantine"
 PLAIN = ("asked", "chatty", "several")
@@ -119,8 +121,8 @@ def corpus(seed: int = 7, split: str = "test", cases: int = 72) -> Corpus:
         made.append(makers[which].case(kinds[turn % len(kinds)]))
     for maker in makers:
         maker.idle_uses()
-    now = {case.query for case in made}
-    asked = [pair for maker in makers for pair in maker.uses if pair[0].query not in now]
+    now = {_words(case.query) for case in made}
+    asked = [pair for maker in makers for pair in maker.uses if _words(pair[0].query) not in now]
     rng.shuffle(asked)
     return Corpus(
         tuple(belief for maker in makers for belief in maker.beliefs),
@@ -243,11 +245,12 @@ class _Domain:
 
     def _taught(self, belief: Belief, form: str, subject: str) -> str:
         """A question whose words were learnt from one or two that are worded otherwise."""
-        forms = list(self._attributes[belief.predicate][form])
-        asked = forms.pop(self._rng.randrange(len(forms)))
-        for earlier in self._rng.sample(forms, min(len(forms), self._rng.choice((1, 2)))):
-            self._use(belief, _fill(earlier, subject))
-        return _fill(asked, subject)
+        forms = [_fill(each, subject) for each in self._attributes[belief.predicate][form]]
+        asked = self._rng.choice(forms)
+        others = [each for each in forms if _words(each) != _words(asked)]
+        for earlier in self._rng.sample(others, min(len(others), self._rng.choice((1, 2)))):
+            self._use(belief, earlier)
+        return asked
 
     def _ask(self, belief: Belief, subject: str = "") -> str:
         form: str = self._rng.choice(self._attributes[belief.predicate]["asks"])
@@ -279,6 +282,11 @@ class _Domain:
             b for b in self._own
             if b.subject == belief.subject and b.predicate != belief.predicate
         ]  # fmt: skip
+
+
+def _words(query: str) -> frozenset[int]:
+    """The words of a question that count; two with the same ones are one question."""
+    return frozenset(asked_terms(query))
 
 
 def _fill(form: str, subject: str) -> str:

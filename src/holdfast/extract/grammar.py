@@ -23,9 +23,8 @@ _EDGES = "\"'“”‘’(),.:;!?*-_[]<>{}#~"
 _WORDS, _CHARACTERS = 12, 100  # of the longest value
 _POINTS = " ,;:-–—.!…/|"
 _TIMED = frozenset(["plan", "rule", "habit", "taste", "exact"])  # shapes that a time is part of
-_FIRST = ["i", "i'm", "i've", "i'd", "i'll", "im", "ive", "my", "me", "our"]
-_FIRST += ["we", "we're", "we've", "we'll"]
-_REACH = 7  # an "I" and the six words after it
+_FIRST = ["i", "i'm", "i've", "im", "ive", "my", "me", "our", "we", "we're", "we've"]
+_REACH, _WIDE = 5, 7  # an "I" and the words after it
 _NEAR = 12  # characters between "since" and its time: "the end of "
 _MACRO = re.compile(r"<([A-Z][A-Z_0-9]*)>")
 _GROUP = re.compile(r"\{(\w+)\}")
@@ -47,6 +46,7 @@ class Pattern:
     family: str
     words: tuple[str, ...]
     also: tuple[str, ...]
+    wide: bool
     far: bool
     regex: re.Pattern[str]
     subject: str
@@ -55,7 +55,6 @@ class Pattern:
     shape: str
     kind: BeliefKind
     stance: Stance
-    many: bool | None
     began: str
     anywhere: bool
     fallback: bool
@@ -81,7 +80,6 @@ class Found:
             _filled(pattern.value, groups),
             pattern.kind,
             stance=self.stance,
-            many=pattern.many,
             valid_from=self._began(at) if self.dated else None,
         )
 
@@ -152,6 +150,7 @@ class Grammar:
             family=family,
             words=self._words(entry["words"]),
             also=self._words(entry.get("also", ())),
+            wide=entry.get("wide", False),
             far=entry.get("far", not entry.get("subject", "{speaker").startswith("{speaker")),
             regex=self._compile(entry["pattern"]),
             subject=entry.get("subject", "{speaker}"),
@@ -160,7 +159,6 @@ class Grammar:
             shape=entry.get("shape", "thing"),
             kind=entry.get("kind", "fact"),
             stance=entry.get("stance", "assert"),
-            many=entry.get("many"),
             began=entry.get("began", ""),
             anywhere=entry.get("anywhere", False),
             fallback=entry.get("fallback", False),
@@ -181,16 +179,18 @@ class Grammar:
     def _index(self) -> None:
         """Which patterns a word calls for: near an I, my or we, or wherever it stands."""
         near: dict[str, int] = {}
+        wide: dict[str, int] = {}
         self._far: dict[str, int] = {}
         self._also: list[tuple[int, frozenset[str]]] = []
         for i, pattern in enumerate(self.patterns):
+            bits = self._far if pattern.far else wide if pattern.wide else near
             for word in pattern.words:
                 for form in _forms(word) if pattern.far else (word,):
-                    bits = self._far if pattern.far else near
                     bits[form] = bits.get(form, 0) | 1 << i
             if pattern.also:
                 self._also.append((1 << i, frozenset(pattern.also)))
-        self._near: Memo[int] = Memo(lambda chunk: _bits_of(chunk, near))
+        self._near: Memo[int] = Memo(lambda chunk: _bits_of(chunk, near) | _bits_of(chunk, wide))
+        self._wide: Memo[int] = Memo(lambda chunk: _bits_of(chunk, wide))
         self._parts: Memo[tuple[str, ...]] = Memo(_parts_of)
         self._far_words = frozenset(self._far)
         self._choosy = sum(bit for bit, _ in self._also)
@@ -205,11 +205,13 @@ class Grammar:
         chunks = text.split()
         found = 0
         if not _ANCHORS.isdisjoint(chunks):
-            near = self._near
+            near, wide = self._near, self._wide
             for i, chunk in enumerate(chunks):
                 if chunk in _ANCHORS:
                     for follower in chunks[i : i + _REACH]:
                         found |= near[follower]
+                    for follower in chunks[i + _REACH : i + _WIDE]:
+                        found |= wide[follower]
         if not self._far_words.isdisjoint(chunks):
             for word in self._far_words.intersection(chunks):
                 found |= self._far[word]
@@ -280,7 +282,10 @@ class Grammar:
         stance = pattern.stance
         if stance == "assert" and self._corrects(sentence, match):
             stance = "correct"
-        dated = self._dated(pattern.began, sentence[match.start() :]) if pattern.began else ""
+        dated = ""
+        if pattern.began:  # a year that is part of the value is no date: "installed Office 2007"
+            clause = sentence[match.start() :].replace(groups["value"], "", 1)
+            dated = self._dated(pattern.began, clause)
         return Found(pattern, groups, match.start(), stance, dated)
 
     def _dated(self, began: str, clause: str) -> str:

@@ -149,7 +149,16 @@ def placed(question: Asked, score: float, seqs: Sequence[int], tell: Tell) -> Pl
 NAMES = (
     *("", "gap", "far", "mass", "core", "whole", "run", "frame", "excess", "alike", "head"),
     *("same head", "cue", "cue before", "cue and core", "between", "now", "past", "plain"),
-    *("plain now", "changed", "changed plain", "money", "rarest", "past whole", "past changed"),
+    *(
+        "plain now",
+        "changed",
+        "changed plain",
+        "unit",
+        "unit lost",
+        "rarest",
+        "past whole",
+        "past changed",
+    ),
     *("rank", "deep"),
 )
 
@@ -204,7 +213,8 @@ def pair(question: Asked, hits: Sequence[Placed], old: int, new: int) -> list[fl
         float(not value and now),
         float(value and changed),
         float(not value and changed),
-        float(question.money and "$" in after.figures),
+        float(question.unit in after.figures),
+        float(question.unit in before.figures and question.unit not in after.figures),
         float(not before.held or max(before.held, key=lambda t: (idf[t], t)) in after.held),
         float(past and core > 0.9),
         float(past and changed),

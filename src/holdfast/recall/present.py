@@ -47,14 +47,20 @@ _VALUE = _any(
     "time|length|average|usage|date|setting|record|best|level|age)",
     "when (?:is|are)|what (?:time|date|score)|deadline",
 )
-_MONEY = _any(
-    "budget|price|cost|salary|rent|fees?|how much|amount|pay|rate|income|loan|worth|money"
+_UNITS = (
+    ("date", _any("when|deadline|(?:what|which) (?:date|day)")),
+    ("%", _any("percent(?:age)?|accuracy|coverage|success rate")),
+    ("$", _any("budget|price|cost|salary|rent|fees?|amount|pay|income|loan|worth|money")),
 )
+_COUNTED = re.compile(r"\bhow many (?:different |new )?(.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Asked:
     """A question about how things stand: its terms, the pairs they form, and what each counts.
+
+    `head` are its first terms, `unit` what the figure that is asked for counts: a term, "$", "%" or
+    "date". `own` says that it is of the asker's, and nobody else may say what has become of it.
 
     `kind` is ``value`` where a figure or a date is asked for; ``now`` where the question says so,
     and ``past`` where it is in the past tense, come before it.
@@ -65,7 +71,7 @@ class Asked:
     runs: Mapping[tuple[int, int], float]
     head: frozenset[int]
     own: bool
-    money: bool
+    unit: int | str | None
 
     @property
     def value(self) -> bool:
@@ -107,5 +113,11 @@ def asked(query: Query, idf: Sequence[float], *, anyone: bool = False) -> Asked 
     order = [t for t in query_terms(query.text) if t in told]
     runs = {(a, b): (told.get(a, 0.0) + told.get(b, 0.0)) / 2 for a, b in pairwise(order) if a != b}
     own = bool(query.wants & Wants.OWN) and not anyone
-    money = _MONEY.search(text) is not None
-    return Asked(kind, told, runs, frozenset([*told][:_HEAD]), own, money)
+    return Asked(kind, told, runs, frozenset([*told][:_HEAD]), own, _unit(text) if value else None)
+
+
+def _unit(text: str) -> int | str | None:
+    counted = _COUNTED.search(text)
+    if counted is not None:
+        return next(iter(terms(counted[1])), None)
+    return next((unit for unit, cue in _UNITS if cue.search(text)), None)

@@ -85,7 +85,8 @@ class Access:
     def readable(self, principal: str) -> tuple[str, ...]:
         """The widest scopes that a principal may read."""
         mine = {where for who, has, where in self._given if who == principal and has == "read"}
-        mine.add(principal.strip("/"))
+        if home := principal.strip("/"):
+            mine.add(home)
         return tuple(
             sorted(s for s in mine if not any(o != s and Scope(o).covers(s) for o in mine))
         )

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from holdfast.codec import digest
+from holdfast.errors import AccessError
 from holdfast.records import Scope
 from holdfast.state.access import Access, Grant
 from holdfast.state.aliases import Aliases, Use
@@ -194,6 +195,8 @@ class State:
         scope = place.scope if one.scope is None else one.scope
         claim = bind(one, place.seq, place.content, digest(place.content))
         body = claim_to(claim) | ({"pr": asked.promoted} if asked.promoted else {})
+        if asked.source in self.revoked:
+            return _entry(place, n, asked, scope, "claim", body, "ignore", "")
         slot = slot_of(claim, scope)
         said = statement(_entry(place, n, asked, scope, "claim", body))
         outcome = draft.add(slot, said, self._slots)
@@ -210,6 +213,8 @@ class State:
         place: Place,
     ) -> Entry:
         scope, what = place.scope, ""
+        if asked.source in self.revoked and _OPS[type(one)] in _REVOCABLE:
+            raise AccessError(f"{asked.source!r} was revoked; reinstate it first")
         if isinstance(one, Edit):
             self.documents.check(one)
             scope, what = one.scope, one.name

@@ -25,7 +25,7 @@ _B = 0.3  # beliefs are short, and a long value is no reason against one
 _PIVOT = 8.0  # terms in a belief of ordinary length
 _WHOLE = 1.5  # the weighted frequency that covers a term wholly
 _KIN = 0.4  # how much of a learnt alias holds for what it may not stand for
-_CLOSE = 0.97  # of the best coverage: what covers less is another thing
+_CLOSE = 0.95  # of the best coverage: what covers less is another thing
 _ENOUGH = 0.35  # of the query's idf mass: what holds less answers another question
 _RARE = 6.0  # the most that a word counts for which no belief holds
 _SPARE = 64  # dead rows that are always tolerated
@@ -46,7 +46,7 @@ class BeliefIndex:
     and added before they saturate. Then the list is cut, twice.
 
     What a belief *covers* is the sum of the idf of the query's terms that it holds, each times how
-    far its weighted frequency reaches that of a name. Only beliefs that cover at least 97% of what
+    far its weighted frequency reaches that of a name. Only beliefs that cover at least 95% of what
     the best one covers are returned: "the port of the staging database" does not also bring the
     port of the production database, which lacks a word that tells the two apart, nor the host of
     the staging database. Beliefs with the same words cover the same, so a question with several
@@ -322,7 +322,8 @@ class BeliefIndex:
             for name, counts in by_field.items():
                 parts[name] += share * counts.get(found.term, 0.0)
                 weight -= counts.get(found.term, 0.0)
-            parts["aliases"] += share * max(0.0, weight)  # what is left is learnt
+            if weight > 1e-5:  # what is left is learnt
+                parts["aliases"] += share * weight
         return BeliefHit(belief, score, {name: part for name, part in parts.items() if part})
 
 

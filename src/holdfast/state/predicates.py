@@ -20,20 +20,40 @@ class Predicate(NamedTuple):
 _ONE = Predicate()
 _MANY = Predicate(many=True)
 _OPINION = Predicate(many=True, family="opinion")
+_RULE = Predicate(many=True, family="rule")
+
+# By what they speak of, so that a new one finds its place.
+_TASTES = "likes loves enjoys prefers dislikes hates avoids"
+_RULES = "always never"
+_BELONGING = "has owns has_pet bought got uses plays collects wears drives"
+_PEOPLE = """
+has_child sister brother son daughter cousin aunt uncle niece nephew friend colleague neighbour
+roommate grandmother grandfather stepson stepdaughter godson goddaughter teacher sister_in_law
+brother_in_law
+"""
+_KNOWLEDGE = (
+    "speaks knows studies learning learned degree graduated_from interested_in reads watches"
+)
+_HEALTH = "allergic_to diet_or_condition diagnosed_with eats drinks takes"
+_MEMBERSHIP = "member_of part_of goes_to"
+_DOINGS = """
+visited read watched attended joined completed finished received volunteered_at participated_in
+submitted launched planted hosted baked repaired replaced signed_up_for enrolled_in registered_for
+subscribed_to sold finished_reading finished_watching installed started has_been usually booked
+"""
+_MIND = "plans wants decided asks"
+_CODE = "include decorated_with imports"
 
 PREDICATES: dict[str, Predicate] = {
+    **dict.fromkeys(_TASTES.split(), _OPINION),
+    **dict.fromkeys(_RULES.split(), _RULE),
     **dict.fromkeys(
-        ("likes", "loves", "enjoys", "prefers", "dislikes", "hates", "avoids"), _OPINION
-    ),
-    **dict.fromkeys(
-        (
-            "allergic_to", "speaks", "has", "owns", "has_pet", "has_child", "visited", "bought",
-            "read", "watched", "plans", "wants", "knows", "plays", "studies", "member_of",
-            "part_of", "decided", "learned", "asks",
-        ),
+        " ".join(
+            (_BELONGING, _PEOPLE, _KNOWLEDGE, _HEALTH, _MEMBERSHIP, _DOINGS, _MIND, _CODE)
+        ).split(),
         _MANY,
     ),
-}  # fmt: skip
+}
 
 
 def predicate(name: str) -> Predicate:

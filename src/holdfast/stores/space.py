@@ -150,6 +150,15 @@ class Space:
         self._wide = length > self.wal_cap
         self.used()
 
+    def squeeze(self) -> None:
+        """Give every free page back to the file system, a bounded step at a time."""
+        while free := int(pragma(self._db, "freelist_count")):
+            step = min(free, max(8, self.wal_cap // FRAME // 4))
+            self._reset_log(step * 3 * FRAME)
+            with self._db:
+                pragma(self._db, f"incremental_vacuum({step})")
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
     def cut_log(self) -> None:
         """Empty the log file; raises `StoreBusyError` if a reader is in the way for too long."""
         self._wide = True

@@ -23,6 +23,10 @@ from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS
 from holdfast.stores.space import PAGE, Space, check_smallest, pages_for, pragma, size_of
 from holdfast.stores.translate import as_ours, check_version, sync_folder, translated
 
+_TABLES = {  # and what identifies a row of each
+    "meta": "key", "tail": "seq", "block": "first", "idempotency": "key", "dictionary": "id",
+    "segment": "id", "vector": "seq", "cell": "shelf, id",
+}  # fmt: skip
 Durability = Literal["full", "normal", "off"]
 
 _FAR = 10_000  # rows so many sequence numbers apart share no page
@@ -102,7 +106,7 @@ class SqliteStore:
                 raise StoreError(f"{self.path}: this file system has no write-ahead logging")
             for setting in (
                 f"synchronous={self.durability.upper()}", "wal_autocheckpoint=0",
-                "temp_store=MEMORY", "cache_spill=OFF", "cache_size=-2048",
+                "temp_store=MEMORY", "cache_spill=OFF", "cache_size=-2048", "secure_delete=FAST",
             ):  # fmt: skip
                 pragma(self._db, setting)
             self._db.set_wal_hook(self._space.on_commit)  # wal_autocheckpoint would replace it
@@ -417,6 +421,46 @@ class SqliteStore:
             os.close(fd)
         os.replace(draft, path)
         sync_folder(path.parent)
+
+    def scrub(self) -> None:
+        """Write every row anew, so that no page holds bytes of what was deleted. Linear.
+
+        Keeps to the budget: a bounded number of rows at a time.
+        """
+        with translated(self.path), self._writing():
+            pragma(self._db, "secure_delete=ON")
+            try:
+                self._space.squeeze()
+                for table, key in _TABLES.items():
+                    self._scrub(table, key)
+                self._space.squeeze()
+                self._space.cut_log()
+            finally:
+                pragma(self._db, "secure_delete=FAST")
+
+    def _scrub(self, table: str, key: str) -> None:
+        fields = [row[1] for row in self._db.execute(f"PRAGMA table_info({table})").fetchall()]
+        total = " + ".join(f"length({name})" for name in fields)
+        sizes: list[Any] = self._db.execute(
+            f"SELECT {key}, {total} FROM {table} ORDER BY {key}"
+        ).fetchall()
+        wanted = " AND ".join(f"{name.strip()} = ?" for name in key.split(","))
+        marks = ", ".join("?" * len(fields))
+        at = 0
+        while at < len(sizes):
+            end, need = at, 0
+            while end < len(sizes) and (end == at or need < self.batch_bytes()):
+                need += 2 * sizes[end][-1] + PAGE
+                end += 1
+            with self.transaction(need):
+                for *values, size in sizes[at:end]:
+                    self._space.touch(pages_for(2 * size) / 2)
+                    rows = self._db.execute(
+                        f"SELECT * FROM {table} WHERE {wanted}", values
+                    ).fetchall()
+                    self._db.execute(f"DELETE FROM {table} WHERE {wanted}", values)
+                    self._db.execute(f"INSERT INTO {table} VALUES ({marks})", rows[0])
+            at = end
 
     def usage(self) -> StoreUsage:
         def total(table: str, where: str = "true") -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.codec import Who
 from holdfast.records import Event
 from holdfast.state.records import Trust
 
@@ -30,6 +31,6 @@ def trust_of(event: Event) -> Trust:
     return Trust.OWNER if (event.role or "").lower() in _OWNERS else Trust.USER
 
 
-def source_of(event: Event) -> str:
+def source_of(event: Event | Who) -> str:
     """Who answers for an event: its speaker, else its role, else the channel it came by."""
     return event.speaker or event.role or event.channel or ""
