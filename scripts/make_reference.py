@@ -15,6 +15,7 @@ from pathlib import Path
 from holdfast import errors, operations, records, write
 from holdfast.budget import format_bytes
 from holdfast.cli.root import COMMANDS, FAILURES
+from holdfast.state.reconcile import RULES
 from holdfast.stores import space
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +75,16 @@ def limits() -> str:
     return "\n".join(["| what | limit |", "|---|---|", *lines]) + "\n"
 
 
+def rules() -> str:
+    """Return the rules by which claims are decided."""
+    rows = ["| a claim says | its slot holds | its trust is | so it will |", "|---|---|---|---|"]
+    for (stance, has, weighs), action in RULES.items():
+        rows.append(f"| {stance} | {has} | {weighs} | **{action}** |")
+    return "\n".join(rows) + "\n"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
+    "rules": rules,
     "operations": operations.markdown,
     "commands": commands,
     "exceptions": exceptions,

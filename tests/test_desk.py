@@ -22,7 +22,7 @@ from holdfast.api.desk import MemoryDesk
 from holdfast.codec import content_bytes, digest
 from holdfast.errors import BudgetError, ClosedError, CorruptStoreError, StoreError
 from holdfast.extract.model import Caps, Extracted, ModelExtractor, Report, Spent
-from holdfast.extract.progress import Progress
+from holdfast.extract.progress import Progress, Spending
 from holdfast.models.chat import OpenAIChat
 from holdfast.models.retry import Retry
 from holdfast.models.scripted_chat import ChatReply, ScriptedChatServer
@@ -117,9 +117,9 @@ def test_claims_land_with_exact_evidence_and_are_found() -> None:
     with opened() as memory:
         seq = memory.observe(text, speaker="Ben", role="user", scope="team/x", at=T0 - 9e6).seq
         claim = {**PORTO, "aliases": ["home"], "confidence": 0.75}
-        assert read_with(memory, claim) == Progress(
-            seq, events=1, claims=1, spent=(Spent(DAY, 1, 120, pytest.approx(0.00012)),)
-        )  # fmt: skip
+        assert read_with(memory, claim) == Progress(seq, events=1, claims=1)
+        spent = Spent(DAY, 1, 120, pytest.approx(0.00012))  # type: ignore[arg-type]
+        assert MemoryDesk(memory).spent_on(DAY) == spent
         held = only(memory.beliefs("where does Ana live?"))
         assert held == only(memory.beliefs(subject="ana", scope="team"))
         assert (held.text, held.status, held.scope) == ("Ana lives in Porto", "asserted", "team/x")
@@ -262,6 +262,7 @@ def evidence(seq: int, start: int, quote: str) -> Evidence:
         (evidence(1, -3, "a."),),
         (evidence(1, 22, "o.."),),
         (evidence(2, 0, "Ben"),),  # of another event, where it stands
+        (evidence(2, 18, "Porto"),),  # of another event, though this one says it
         (evidence(1, 0, ""),),
         (replace(evidence(1, 0, "Ana"), end=99),),
         (evidence(1, 0, "Ana"), evidence(2, 0, "Ben")),
@@ -325,11 +326,11 @@ class FragileDesk(MemoryDesk):
 
     crashed = False
 
-    def _note(self, done: Progress) -> None:
+    def _note(self, done: Progress, spent: Spent) -> None:
         if not self.crashed:
             self.crashed = True
             raise CrashError("between claims and progress")
-        super()._note(done)
+        super()._note(done, spent)
 
 
 @pytest.mark.parametrize("other", ["tiny", "another"])
@@ -370,7 +371,7 @@ from holdfast.extract.model import ModelExtractor
 from holdfast.models.chat import OpenAIChat
 
 class Dies(MemoryDesk):
-    def _note(self, done):
+    def _note(self, done, spent):
         os._exit(9)
 
 with Memory.open(sys.argv[1], extractor=None) as memory:
@@ -444,8 +445,8 @@ def test_settling_twice_records_once() -> None:
         for value in ("Porto", "Faro"):
             desk.settle([Extracted(1, (replace(claim, value=value),))], 0, Spent(DAY, 1, 10, 0.5))
         assert believed(memory) == [("Ana lives in Porto", "asserted")]
-        spent = (Spent(DAY, 2, 20, 1.0),)
-        assert desk.progress() == Progress(0, (1,), events=1, claims=1, spent=spent)
+        assert desk.progress() == Progress(0, (1,), events=1, claims=1)
+        assert desk.spent_on(DAY) == Spent(DAY, 2, 20, 1.0)
 
 
 def test_skipped_events_never_come_back(tmp_path: Path) -> None:
@@ -515,23 +516,87 @@ def test_a_closed_memory_says_so_and_ends_the_loop() -> None:
         extractor.run(threading.Event())
 
 
-def test_unreadable_progress_says_so() -> None:
-    for text in ("", "[]", "7", "[1,[],[],[[]]]", '[1,2,{"a":1},4]'):
-        with pytest.raises(CorruptStoreError, match="cannot be read"):
-            Progress.from_json(text)
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(Progress, ""), (Progress, "[]"), (Progress, "7"), (Progress, "[1,[],[1,2,3,4,5,6]]"),
+     (Progress, "[1,2,[]]"), (Spending, ""), (Spending, "7"), (Spending, "[7]"),
+     (Spending, "[[]]")],
+)  # fmt: skip
+def test_what_cannot_be_read_says_so(kind: Any, text: str) -> None:
+    with pytest.raises(CorruptStoreError, match="cannot be read"):
+        kind.from_json(text)
 
 
-def test_progress_stays_small() -> None:
-    total = Progress()
+def test_what_is_kept_of_a_desk_stays_small() -> None:
+    total, spending = Progress(), Spending()
     for day in range(100):
-        total += Progress(ahead=(3 * day + 2, 3 * day + 5), events=2, spent=(Spent(f"{day:03}"),))
+        total += Progress(ahead=(3 * day + 2, 3 * day + 5), events=2)
+        spending += Spent(f"{day:03}", 1)
+        spending += Spent(f"{day:03}", 1)
     total += Progress(ahead=tuple(range(10_000, 30_000, 2)))
-    assert (len(total.ahead), len(total.spent), total.events) == (512, 32, 200)
+    assert (len(total.ahead), len(spending.days), total.events) == (512, 32, 200)
     assert total.ahead[:2] == (2, 5), "those next to the cursor are remembered"
-    assert total.spent[-1].day == "099"
+    assert (spending.on("099").calls, spending.on("068").calls, spending.on("067").calls) == (
+        2, 2, 0,
+    )  # fmt: skip
     assert len(total.to_json()) < 4_096
     assert Progress.from_json(total.to_json()) == total
-    assert (total + Progress(upto=20_000)).ahead[:1] == ()
+    assert Spending.from_json(spending.to_json()) == spending
+    assert (total + Progress(upto=20_000)).ahead == ()
+
+
+# ---- the rest of a memory ----------------------------------------------------------------------
+
+
+def test_what_a_revoked_source_says_is_not_read() -> None:
+    with opened(extractor=None) as memory:
+        desk = MemoryDesk(memory)
+        memory.observe("Ana has a flat in Porto.", speaker="Mallory")
+        seq = memory.observe("So it is.", speaker="Ben").seq
+        (early, _) = desk.pending(9)
+        memory.revoke("Mallory")
+        assert [one.seq for one in desk.pending(9)] == [seq]
+        claim = Claim("Ana", "lives_in", "Porto", evidence=(evidence(1, 18, "Porto"),))
+        desk.settle([Extracted(early.seq, (claim,))], seq, NOTHING)
+        assert memory.beliefs(status="all") == []
+        assert desk.progress().gone == 1
+
+
+def test_revoking_a_model_takes_back_all_that_it_claimed() -> None:
+    with opened() as memory:
+        memory.observe("I live in Faro.", speaker="Ben", role="user")
+        before = memory.state_hash()
+        memory.observe("Ana has a flat in Porto.", speaker="Ben", role="user")
+        read_with(memory, PORTO)
+        assert memory.state_hash() != before
+        memory.revoke("openai/tiny")
+        assert believed(memory, subject="Ana") == []
+        assert memory.state_hash() == before
+
+
+def test_erasing_an_event_erases_what_a_model_claimed_of_it() -> None:
+    with opened(extractor=None) as memory:
+        seq = memory.observe("Ana has a flat in Porto.").seq
+        memory.observe("So it is.")
+        assert read_with(memory, PORTO).claims == 1
+        memory.erase(event=seq)
+        assert memory.beliefs(status="all") == []
+        assert parents(memory) == []
+        assert MemoryDesk(memory).pending(9) == []
+        assert b"Porto" not in memory._store.path.read_bytes()
+        assert memory.verify().ok
+
+
+def test_a_fork_goes_on_from_where_it_began(tmp_path: Path) -> None:
+    with opened(extractor=None) as memory:
+        memory.observe("Ana has a flat in Porto.")
+        read_with(memory, PORTO)
+        with memory.fork(tmp_path / "fork.holdfast") as fork:
+            assert MemoryDesk(fork).progress() == MemoryDesk(memory).progress()
+            seq = fork.observe("Ana has a flat in Porto, in Gaia.").seq
+            assert [one.seq for one in MemoryDesk(fork).pending(9)] == [seq]
+            assert read_with(fork, {**PORTO, "value": "Gaia", "quote": "in Gaia"}).claims == 2
+        assert believed(memory) == [("Ana lives in Porto", "asserted")]
 
 
 # ---- the budget --------------------------------------------------------------------------------
@@ -656,6 +721,20 @@ def test_what_the_store_refuses_is_raised_and_nothing_is_lost() -> None:
         assert desk.progress() == Progress()
         assert desk.pending(1)[0].seq == first
         assert memory.usage().disk <= memory.usage().budget
+
+
+def test_progress_finds_room_where_a_memory_was_cut_down_to_the_last_page() -> None:
+    ahead = [Extracted(seq, skipped="no") for seq in range(1_000, 1_900, 2)]
+    with opened("1 MiB", extractor=None) as memory:
+        for event in large_events(170):
+            memory.observe(event)
+        memory.resize(TINY)
+        for name in ("", *"abcdefgh"):
+            one = MemoryDesk(memory, f"model{name}")
+            one.settle(ahead, 1, NOTHING)
+            assert len(one.progress().ahead) == 450
+            assert memory.usage().disk <= memory.usage().budget
+        assert memory.verify().ok
 
 
 # ---- many at once ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict
 
 import numpy as np
@@ -67,6 +68,9 @@ class Committer:
     to call from any thread.
     """
 
+    _surprise: Surprise
+    _episodes: Episodes
+
     def __init__(
         self,
         store: Store,
@@ -74,11 +78,15 @@ class Committer:
         retainer: Retainer,
         clock: Callable[[], float],
         durable: bool,
+        like: Committer | None = None,
     ) -> None:
         self._store = store
         self._mirror = mirror
         self._retainer = retainer
-        self._learn()
+        if like is None:
+            self._learn()
+        else:
+            self._surprise, self._episodes = deepcopy((like._surprise, like._episodes))
         self._clock = clock
         self._durable = durable
         self._queue: list[_Ticket] = []
@@ -361,7 +369,7 @@ class Committer:
         now = max(round(self._clock(), 3), self._mirror.last_recorded)  # clocks are set back
         for change in flat:
             if isinstance(change, Embedded):
-                kept = self._still_kept(change.codes)
+                kept = self._still_kept(change.codes, changes)
                 tx.put_vectors(kept)
                 tx.set_meta("embedder", scheme(change.embedder))
                 changes.vectors.append(kept)
@@ -432,10 +440,14 @@ class Committer:
             tx.delete_segment(id)
             changes.unshelved.append(id)
 
-    def _still_kept(self, codes: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    def _still_kept(
+        self, codes: Sequence[tuple[int, bytes]], changes: Changes
+    ) -> list[tuple[int, bytes]]:
         """Vectors of events that have not been lowered out of reach while they were made."""
         columns = self._mirror.columns
-        rows = [(columns.find(seq), seq, code) for seq, code in codes]
+        gone = {row.seq for row, _ in changes.lowered if row.tier >= Tier.TRACE}
+        gone.update(changes.evicted)  # in this transaction: the mirror does not know yet
+        rows = [(columns.find(seq), seq, code) for seq, code in codes if seq not in gone]
         return [(s, c) for r, s, c in rows if r is not None and columns.tier[r] < Tier.TRACE]
 
     def _seal(self, tx: Transaction, changes: Changes) -> None:

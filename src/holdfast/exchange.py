@@ -60,8 +60,9 @@ def to_json(record: Record) -> dict[str, Any]:
 def parse(lines: Iterable[str], largest: int = LARGEST_EVENT) -> Iterator[Event]:
     """Events from lines of JSON, each fit to be stored. Unknown fields go to the metadata.
 
-    What was exported below the verbatim tier comes back as a text that quotes what is left. No
-    content may be over `largest` bytes.
+    What was exported below the verbatim tier comes back as a text that quotes what is left, and
+    what says how state was changed as a note: it does not change it again. No content may be over
+    `largest` bytes.
 
     Raises
     ------
@@ -97,6 +98,8 @@ def from_json(line: dict[str, Any]) -> Event:
     event = {name: given[name] for name in given.keys() & _FIELDS - {"metadata", "parents"}}
     if "content" not in event:
         raise ValueError("it has no 'content' (nor 'text')")
+    if event.get("kind") == "state":
+        event["kind"] = "note"
     return Event(**event, metadata=metadata, parents=tuple(given.get("parents", ())))
 
 

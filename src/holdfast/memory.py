@@ -83,14 +83,18 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
         counter: Callable[[str], int],
         weights: Weights,
         extractor: Extractor | None,
+        like: Memory | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         with store.exclusive():
-            self._mirror = Mirror(store, embedder.dimensions if embedder else None)
+            self._mirror = Mirror(
+                store, embedder.dimensions if embedder else None, like._mirror if like else None
+            )
         self._committer = Committer(
-            store, self._mirror, Retainer(retention), clock, durable=store.durability == "full"
-        )
+            store, self._mirror, Retainer(retention), clock, store.durability == "full",
+            like._committer if like else None,
+        )  # fmt: skip
         self._reader = read.Reader(self._mirror, weights, counter, clock)
         self._writer = write.Writer(
             self._committer, counter, extractor, clock, store.largest_event, store.batch_bytes
@@ -151,20 +155,12 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
             path, None if budget is None else parse_bytes(budget), durability, vfs=vfs
         )
         try:
-            memory = cls(
-                store,
-                retention=policy,
-                embedder=model,
-                clock=clock,
-                counter=counter,
-                weights=weights or Weights.default(),
-                extractor=claims,
-            )
-            memory._settings = {
-                "retention": policy, "embedder": model, "extractor": claims,
-                "durability": durability, "clock": clock, "counter": counter, "weights": weights,
-                "vfs": vfs,
+            settings: dict[str, Any] = {
+                "retention": policy, "embedder": model, "extractor": claims, "clock": clock,
+                "counter": counter, "weights": weights or Weights.default(),
             }  # fmt: skip
+            memory = cls(store, **settings)
+            memory._settings, memory._vfs = settings, vfs
             memory._finish_rewriting()
             memory._finish_erasing()
             return memory
@@ -172,8 +168,18 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
             store.close()
             raise
 
+    def _reopened(self, path: Path) -> Self:
+        return self.open(path, durability=self._store.durability, vfs=self._vfs, **self._settings)
+
     def _twin(self, path: Path) -> Self:
-        return self.open(path, **self._settings)
+        store = SqliteStore(path, None, self._store.durability, vfs=self._vfs)
+        try:
+            twin = type(self)(store, **self._settings, like=self)
+        except BaseException:
+            store.close()
+            raise
+        twin._settings, twin._vfs = self._settings, self._vfs
+        return twin
 
     # ---- writing ---------------------------------------------------------------------------
 

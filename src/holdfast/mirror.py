@@ -12,6 +12,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -35,6 +36,10 @@ from holdfast.state.journal import Entry, decode, encode
 from holdfast.stores.base import Store
 from holdfast.trust.log import AuditLog
 
+_COPIED = (
+    "columns", "postings", "shelf", "vectors", "blocks", "firsts", "tail", "tail_bytes", "trained",
+    "next_seq", "_evicted", "_raw", "_packed", "_blocked",
+)  # fmt: skip
 _LEAST_CACHED, _MOST_CACHED = 64, 4096  # decoded blocks, some 20 KiB each
 _BUDGET_PER_CACHED = 256 * 1024  # bytes of budget for which one more is kept
 _GIVE_BACK_EVERY = 20_000  # evicted events
@@ -91,12 +96,18 @@ class Mirror:
     while they score.
     """
 
-    def __init__(self, store: Store, dimensions: int | None) -> None:
+    journal_bytes: int
+    state_horizon: int  # before which event the journal may lack entries
+
+    def __init__(self, store: Store, dimensions: int | None, like: Mirror | None = None) -> None:
         self.lock = threading.RLock()
         self._grown = threading.Condition(self.lock)  # told when state changes
         self._store = store
         self._dimensions = dimensions
-        self.load()
+        if like is None:
+            self.load()
+        else:
+            self._take(like)
 
     @property
     def index(self) -> Index:
@@ -150,6 +161,28 @@ class Mirror:
             self.load_state()
             self.load_audit()
 
+    def _take(self, like: Mirror) -> None:
+        """Be as the mirror of a store that this one is a copy of: no more than copying arrays."""
+        with like.lock:
+            for name in _COPIED:
+                setattr(self, name, deepcopy(getattr(like, name)))
+            self.codec, self._cached, self._dimensions = like.codec, like._cached, like._dimensions
+            self._cache, self.generation = OrderedDict(), 0
+            self._entries = list(like.state.entries.values())
+            self._state: State | None = None
+            self.state_horizon, self.journal_bytes = like.state_horizon, like.journal_bytes
+            self.cut = Cut()
+        self.load_audit()
+
+    @property
+    def state(self) -> State:
+        """What is held to be true; folded from the journal when it is first asked for."""
+        if self._state is None:
+            with self.lock:
+                self._state = self._state or State(self._entries)
+                self._entries = []
+        return self._state
+
     def _load_blocks(self) -> None:
         self.shelf.load(self._store.segments())
         blocks: list[Block] = []
@@ -198,11 +231,11 @@ class Mirror:
         self.journal_bytes = 0
         self.cut = Cut()
         self.state_horizon = int(self._store.meta("state_horizon") or 0)
-        entries = []
+        entries: list[Entry] = []
         for id, data in self._store.cells("state"):
             self.journal_bytes += len(data)
             entries.append(decode(id, data))
-        self.state = State(entries)
+        self._entries, self._state = entries, None
 
     def _add_vectors(self, codes: Iterable[tuple[int, bytes]]) -> None:
         """Take over stored vectors of events that are kept, a page at a time."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 
@@ -26,7 +27,8 @@ class Operation:
     example
         Arguments that work, by name.
     command
-        The word of the command line, if it has one.
+        The words of the command line that do it, if there are some, with the option that makes
+        them do it.
     """
 
     name: str
@@ -50,6 +52,10 @@ class Operation:
         for name, parameter in inspect.signature(self.function).parameters.items():
             if name in ("self", "cls"):
                 continue
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                parts.append(f"*{name}")
+                starred = True
+                continue
             if parameter.kind is parameter.KEYWORD_ONLY and not starred:
                 parts.append("*")
                 starred = True
@@ -63,6 +69,8 @@ class Operation:
 
 def _show(default: object) -> str:
     """Return a default value as source; a function by its name alone, since its repr moves."""
+    if isinstance(default, Enum):
+        return f"{type(default).__name__}.{default.name}"
     return getattr(default, "__name__", None) or repr(default)
 
 
@@ -121,6 +129,253 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("get", "get", "Return one event by its sequence number", {"seq": 1}),
     Operation("episodes", "episodes", "Iterate over the episodes, oldest first"),
+    # beliefs
+    Operation(
+        "believe",
+        "believe",
+        "State that something is so; what it supersedes stays readable",
+        {"subject": "Ana", "predicate": "lives_in", "value": "Porto", "by": "Ana"},
+        command="believe",
+    ),
+    Operation(
+        "retract",
+        "retract",
+        "State that something is no longer so",
+        {"subject": "Ana", "predicate": "lives_in", "value": "Porto"},
+        command="retract",
+    ),
+    Operation(
+        "beliefs",
+        "beliefs",
+        "Return what is held to be true, now or as of a time",
+        {"query": "where does Ana live?", "valid_at": "2026-03-01"},
+        command="beliefs",
+    ),
+    Operation(
+        "history",
+        "history",
+        "Return all that was ever held about a subject, oldest first",
+        {"subject": "Ana", "predicate": "lives_in"},
+        command="history",
+    ),
+    Operation("belief", "belief", "Return one belief by its id", {"id": "b1.0"}),
+    Operation(
+        "state_hash",
+        "state_hash",
+        "Return a hash over all that is held; equal states, equal hashes",
+        command="state show",
+    ),
+    # documents and automata
+    Operation(
+        "put_document",
+        "put_document",
+        "Put a JSON value in the place of a document, or make it",
+        {"name": "desk", "value": {"lamp": "off"}, "expect": 0},
+        command="state put",
+    ),
+    Operation(
+        "patch_document",
+        "patch_document",
+        "Change a document by a JSON Patch or a merge patch",
+        {"name": "desk", "patch": {"lamp": "on"}, "expect": 1},
+        command="state patch",
+    ),
+    Operation(
+        "document",
+        "document",
+        "Return a document as it is, or as it was",
+        {"name": "desk", "version": 1},
+        command="state get",
+    ),
+    Operation("documents", "documents", "Name the documents of a scope", {"scope": ""}),
+    Operation(
+        "document_history",
+        "document_history",
+        "Return every version of a document that is kept, oldest first",
+        {"name": "desk"},
+        command="state log",
+    ),
+    Operation(
+        "document_diff",
+        "document_diff",
+        "Return the JSON Patch from one version of a document to another",
+        {"name": "desk", "a": 1, "b": 2},
+        command="state diff",
+    ),
+    Operation(
+        "delete_document",
+        "delete_document",
+        "Delete a document; its versions stay readable",
+        {"name": "desk"},
+        command="state delete",
+    ),
+    Operation(
+        "declare",
+        "declare",
+        "Declare an automaton: its states, and the steps between them",
+        {"automaton": 'Automaton("oven", ("idle", "hot"), "idle", (("idle", "heat", "hot"),))'},
+        command="state declare",
+    ),
+    Operation(
+        "step",
+        "step",
+        "Take a step of an automaton; one that is illegal is refused",
+        {"name": "oven", "event": "heat", "expect": "idle"},
+        command="state step",
+    ),
+    Operation(
+        "automaton",
+        "automaton",
+        "Return the state that an automaton is in, or was in",
+        {"name": "oven"},
+    ),
+    Operation("automata", "automata", "Name the automata of a scope", {"scope": ""}),
+    Operation(
+        "automaton_history",
+        "automaton_history",
+        "Return every state that an automaton was in, oldest first",
+        {"name": "oven"},
+    ),
+    # sharing
+    Operation(
+        "seat",
+        "seat",
+        "Return the memory as one principal sees it, held to its rights",
+        {"principal": "agent/bo"},
+    ),
+    Operation(
+        "grant",
+        "grant",
+        "Give a principal a right over a scope",
+        {"principal": "agent/bo", "right": "read", "scope": "team"},
+        command="grant",
+    ),
+    Operation(
+        "withdraw",
+        "withdraw",
+        "Take a granted right back",
+        {"principal": "agent/bo", "right": "read", "scope": "team"},
+        command="grant --withdraw",
+    ),
+    Operation("grants", "grants", "Return what is granted now", command="grants"),
+    Operation(
+        "promote",
+        "promote",
+        "Copy a belief into a wider scope",
+        {"id": "b1.0", "to": "team"},
+        command="promote",
+    ),
+    Operation(
+        "used",
+        "used",
+        "Tell that a belief answered a question, or did not",
+        {"id": "b1.0", "query": "where does Ana live?"},
+        command="used",
+    ),
+    Operation(
+        "credit", "credit", "Say how much the promotions of a source count", {"source": "agent/bo"}
+    ),
+    Operation(
+        "changes",
+        "changes",
+        "Return every change of state so far, in order",
+        {"after": 0},
+        command="watch --once",
+    ),
+    Operation(
+        "watch",
+        "watch",
+        "Follow changes of state as they come, from any process",
+        {"after": 0, "timeout_s": 5.0},
+        command="watch",
+    ),
+    # time
+    Operation(
+        "snapshot",
+        "snapshot",
+        "Keep this moment under a name",
+        {"name": "monday"},
+        command="snapshot",
+    ),
+    Operation("snapshots", "snapshots", "Return every snapshot, oldest first"),
+    Operation(
+        "delete_snapshot",
+        "delete_snapshot",
+        "Delete a snapshot; its bytes come back at once",
+        {"name": "monday"},
+        command="snapshot --delete",
+    ),
+    Operation(
+        "fork",
+        "fork",
+        "Start another memory as this one, or one of its snapshots, is",
+        {"path": "trial.holdfast", "snapshot": "monday"},
+        command="fork",
+    ),
+    Operation(
+        "diff",
+        "diff",
+        "Say what changed from one moment to another",
+        {"a": "monday", "b": "2026-03-01"},
+        command="diff",
+    ),
+    Operation(
+        "rollback",
+        "rollback",
+        "Make the content what it was at a snapshot",
+        {"name": "monday"},
+        command="rollback",
+    ),
+    # proof and erasure
+    Operation(
+        "checkpoint",
+        "checkpoint",
+        "Fix what the log is now by its Merkle root, and sign it",
+        command="checkpoint",
+    ),
+    Operation(
+        "checkpoints",
+        "checkpoints",
+        "Return the checkpoints that are kept, oldest first",
+        command="checkpoint --list",
+    ),
+    Operation("prove", "prove", "Prove that an event is in the log", {"seq": 1}, command="prove"),
+    Operation(
+        "prove_extends",
+        "prove_extends",
+        "Prove that the log of now begins with that of a checkpoint",
+        {"old": "an earlier checkpoint"},
+        command="verify --note",
+    ),
+    Operation(
+        "check_note",
+        "check_note",
+        "Check a signed checkpoint, and that the log of now extends it",
+        {"note": "a signed note", "keys": "the public keys that are trusted"},
+        command="verify --key",
+    ),
+    Operation(
+        "erase",
+        "erase",
+        "Remove something from every table, page and snapshot",
+        {"subject": "Ana"},
+        command="erase",
+    ),
+    Operation(
+        "revoke",
+        "revoke",
+        "Hold what would be held if a source had never spoken",
+        {"source": "web"},
+        command="revoke",
+    ),
+    Operation(
+        "reinstate",
+        "reinstate",
+        "Take a revoked source back in",
+        {"source": "web"},
+        command="reinstate",
+    ),
+    # the whole
     Operation(
         "usage",
         "usage",
@@ -155,10 +410,7 @@ OPERATIONS: tuple[Operation, ...] = (
         command="import",
     ),
     Operation(
-        "settle",
-        "settle",
-        "Wait until the embedder has made every vector",
-        {"timeout_s": 60.0},
+        "settle", "settle", "Wait until the embedder has made every vector", {"timeout_s": 60.0}
     ),
     Operation("close", "close", "Finish what is queued, hand back the lock and close the file"),
 )

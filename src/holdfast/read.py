@@ -89,7 +89,7 @@ Asking = Generator[Embed, Embedding, "list[Hit]"]
 def rank(reader: Reader, text: str, filters: Filters, limit: int, speaker: str | None) -> Asking:
     """The best `limit` events for a query, best first, each score explained by its parts."""
     answer = yield Embed(text)
-    query = parse(text, reader.clock(), speaker)
+    query = parse(text, _asked_at(reader, filters), speaker)
     return _score(reader, query, answer, filters, limit, explain=True).hits
 
 
@@ -98,7 +98,7 @@ def rank_scopes(
 ) -> Generator[Embed, Embedding, list[ScopeHit]]:
     """The best `limit` scopes for a query, best first."""
     answer = yield Embed(text)
-    query = parse(text, reader.clock(), speaker)
+    query = parse(text, _asked_at(reader, filters), speaker)
     mirror = reader.mirror
     with mirror.lock:
         look = _look(mirror, query, answer, filters)
@@ -139,7 +139,7 @@ def recall(
     if everything is not None:
         return everything
     answer = yield Embed(text)  # 2 ask a model, if there is one; nothing is locked
-    query = parse(text, reader.clock(), speaker)
+    query = parse(text, _asked_at(reader, filters), speaker)
     found = _score(reader, query, answer, filters, limit, explain)  # 3 candidates in one order
     hits = _follow(reader, query, answer, filters, found.hits, limit, explain, hops)  # 4 ask on
     packer = Packer(tokens, reader.count, beliefs)
@@ -197,9 +197,14 @@ def _visible(mirror: Mirror, filters: Filters) -> Bools | None:
     seen = columns.visible(filters.scopes, filters.since, filters.until, filters.before)
     if not mirror.state.revoked:
         return seen
-    trusted = np.array([source_of(who) not in mirror.state.revoked for who in columns.whos])
-    allowed = trusted[columns.who] if columns.n else np.zeros(0, np.bool_)
+    allowed = _trusted(mirror)[columns.who]
     return allowed if seen is None else seen & allowed
+
+
+def _trusted(mirror: Mirror) -> Bools:
+    """Whether nobody revoked each of the columns' `whos`."""
+    revoked = mirror.state.revoked
+    return np.array([source_of(who) not in revoked for who in mirror.columns.whos], np.bool_)
 
 
 def held(reader: Reader, text: str, filters: Filters, limit: int) -> list[Belief]:
@@ -207,14 +212,21 @@ def held(reader: Reader, text: str, filters: Filters, limit: int) -> list[Belief
     at = moment(reader, filters)
     query = BeliefQuery(filters.scopes, as_of=filters.as_of, before=filters.before)
     with reader.mirror.lock:
-        return [hit.belief for hit in reader.mirror.state.search(text, query, at, limit)]
+        past = filters.valid_at is not None
+        return [hit.belief for hit in reader.mirror.state.search(text, query, at, limit, past)]
 
 
 def moment(reader: Reader, filters: Filters) -> float:
     """The time that beliefs must hold at: what is asked for, else when it is asked."""
     if filters.valid_at is not None:
         return filters.valid_at
-    return (reader.clock() if filters.as_of is None else filters.as_of) + _JITTER_S
+    latest = reader.mirror.last_recorded if filters.as_of is None else 0.0  # clocks are set back
+    return max(_asked_at(reader, filters), latest) + _JITTER_S
+
+
+def _asked_at(reader: Reader, filters: Filters) -> float:
+    """When a query is asked, or would have been: what "yesterday" is told from."""
+    return reader.clock() if filters.as_of is None else filters.as_of
 
 
 def quote(row: Row, span: tuple[int, int] | None) -> tuple[Evidence, Event]:
@@ -314,6 +326,8 @@ class _View:
             near = np.column_stack([columns.before[rows], columns.after[rows]]).ravel()
             near = near[near >= 0]
             near = near[columns.inside(near, filters.since, filters.until, filters.before)]
+            if self.mirror.state.revoked:
+                near = near[_trusted(self.mirror)[columns.who[near]]]
             found = zip(columns.seq[near].tolist(), columns.tokens[near].tolist(), strict=True)
             return list(dict.fromkeys(found))
 
@@ -342,7 +356,7 @@ def why_not(
             return f"event {seq} is in the context, which holds everything that is visible"
         return f"event {seq} repeats the words of an earlier event, which is in the context"
     answer = yield Embed(text)
-    hits = _score(reader, parse(text, reader.clock()), answer, filters, n, explain=False).hits
+    hits = _score(reader, parse(text, _asked_at(reader, filters)), answer, filters, n, explain=False).hits
     place = next((i for i, hit in enumerate(hits, 1) if hit.seq == seq), None)
     packer = Packer(tokens, reader.count)
     pack_hits(packer, hits[:limit], _View(mirror, filters), text, explain=False)

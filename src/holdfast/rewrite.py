@@ -81,6 +81,8 @@ def roll_back(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, name: s
         for key in ("state_horizon", "embedder"):
             if (value := snapshot.meta(key)) is not None:
                 tx.set_meta(key, value)
+            else:
+                tx.delete_meta(key)
         tx.delete_meta(ROLLBACK)
     mirror.load()
 

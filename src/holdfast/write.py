@@ -51,7 +51,7 @@ class Writer:
 
 def observe(writer: Writer, event: Event, asked: Asked | None = None) -> Receipt:
     """Store one event; durable and findable when this returns."""
-    content = admit(event, writer.largest())  # 1 refuse what breaks a rule
+    content = admit(event, writer.largest(), asked)  # 1 refuse what breaks a rule
     change = derive(event, content, writer.count)  # 2 terms, tokens, cues: no model needed
     asked = asked or extract(event, writer)  # 3 what it claims, by rules
     (receipt,) = writer.committer.submit([replace(change, asked=asked)])  # 4 one transaction
@@ -80,8 +80,8 @@ def observe_many(
     return BulkReceipt(done, duplicates, first, last, demoted, evicted)
 
 
-def admit(event: Event, largest: int) -> bytes:
-    """The content of a well-formed event, as bytes.
+def admit(event: Event, largest: int, asked: Asked | None = None) -> bytes:
+    """The content of a well-formed event, as bytes; one of kind "state" is `asked` something.
 
     Raises
     ------
@@ -103,6 +103,11 @@ def admit(event: Event, largest: int) -> bytes:
         )
     if event.kind not in KINDS:
         raise InvalidEventError(f"kind {event.kind!r} is unknown; it is one of {', '.join(KINDS)}")
+    if event.kind == "state" and asked is None:
+        raise InvalidEventError(
+            'an event of kind "state" says how state was changed, and only a change makes one; '
+            'observe it as a "note"'
+        )
     if event.at is not None and not (
         isinstance(event.at, (int, float)) and math.isfinite(event.at) and abs(event.at) < _LATEST
     ):

@@ -81,13 +81,18 @@ def scheme(embedder: str) -> str:
 
 
 def body_digest(change: Append) -> bytes:
-    """What makes two events with one key the same: everything the caller gave but the key."""
+    """What makes two events with one key the same: everything the caller gave but the key.
+
+    Of a change of state, that is what it does, too; what an extractor makes of a text is not given.
+    """
     event = change.event
-    labels = json.dumps(
-        [event.speaker, event.role, event.channel, event.kind, event.at, event.scope,
-         dict(event.metadata), event.parents, event.pinned, isinstance(event.content, str)],
-        sort_keys=True,
-    )  # fmt: skip
+    given = [
+        event.speaker, event.role, event.channel, event.kind, event.at, event.scope,
+        dict(event.metadata), event.parents, event.pinned, isinstance(event.content, str),
+    ]  # fmt: skip
+    if event.kind == "state" and change.asked is not None:
+        given.append(change.asked.to_json())
+    labels = json.dumps(given, sort_keys=True)
     return digest(labels.encode() + b"\0" + change.content)
 
 

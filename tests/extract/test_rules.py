@@ -69,6 +69,14 @@ def test_every_family_is_described_and_every_pattern_is_well_formed() -> None:
 
 
 # ---- the hand-checked sample -----------------------------------------------------------------
+#
+# Drawn by scripts/sample_claims.py (seed 4, --n 350) and read one by one, with the sentence. Right
+# means: subject, predicate, value, stance and time are what the sentence says. The sentences of
+# this sample were partly seen in earlier rounds, whose mistakes the grammar has learned from; what
+# it does on sentences never seen is told by those rounds, each drawn after the grammar was frozen:
+# 297 of 321 right (.925), then 249 of 257 (.969), then 175 of 183 (.956).
+# Sentences: LongMemEval (MIT), RealMem (Apache-2.0), MemoryCode (Apache-2.0), GoodAI LTM benchmark
+# (MIT), Ubuntu IRC disentanglement by Kummerfeld et al. (CC BY 4.0).
 
 
 def test_the_sample_is_what_the_grammar_extracts() -> None:
@@ -215,6 +223,13 @@ def test_any_text_is_read_and_cited(text: str, speaker: str | None, at: float) -
         [evidence] = claim.evidence
         quoted = content[evidence.start : evidence.end].decode("utf-8", "surrogatepass")
         assert quoted == evidence.quote
+
+
+@pytest.mark.parametrize("sentence", sorted(set(EXAMPLES)))
+def test_a_sentence_says_the_same_among_others(sentence: str) -> None:
+    """Neither the test on the whole text nor the neighbours change what a sentence says."""
+    among = f"Thanks, that helps a lot. {sentence}\nIt was a long week last year, was it not?"
+    assert short(said(among)) == short(said(sentence))
 
 
 @given(st.sampled_from(EXAMPLES))

@@ -16,7 +16,7 @@ def streams(draw: st.DrawFn) -> list[Row]:
     return [
         Row(
             seq, seq * 1_000_000, seq * 1_000_000, 10, 3, draw(st.integers(0, 9)),
-            draw(st.integers(0, 5)), 1.5, 0, 0, 0, 0,
+            draw(st.integers(1, 5)), 1.5, 0, 0, 0, 0,
             Who(draw(st.sampled_from(["Ana Lima", "Bo", None])), None, None,
                 draw(st.sampled_from(SCOPES))),
             b"x" * 10,

@@ -33,10 +33,15 @@ class Parts:
     _reader: read.Reader
     _writer: write.Writer
     _backlog: Backlog | None
-    _settings: dict[str, Any]  # how it was opened, but for the path and the budget
+    _settings: dict[str, Any]  # what it was opened with, beside its store
+    _vfs: str | None
+
+    def _reopened(self, path: Path) -> Self:
+        """Another memory, opened with the same settings."""
+        raise NotImplementedError
 
     def _twin(self, path: Path) -> Self:
-        """Another memory, opened as this one was."""
+        """A memory like this one in a file that is a copy of this one's, writers kept out."""
         raise NotImplementedError
 
     def _change_state(self, text: str, scope: str, asked: Asked, key: str | None = None,

@@ -16,6 +16,7 @@ from holdfast.state.fold import Asked, Query
 from holdfast.state.records import Belief, BeliefKind, Claim, Evidence, Stance, Trust
 from holdfast.trust.levels import trust_of
 
+_ANY = 1 << 30  # more beliefs than there are
 Wanted = Literal["current", "disputed", "retired", "all"]
 Proof = Evidence | Item | str | int
 """A piece of evidence: itself, an item of a context, a citation ("e12[0:36]"), or an event."""
@@ -178,7 +179,7 @@ class BeliefsApi(Parts):
         self._refresh()
         filters = self._filters(scope, as_of=as_of, valid_at=valid_at)
         if query is not None:
-            found = read.held(self._reader, query, filters, limit)
+            found = read.held(self._reader, query, filters, _ANY)
             wanted = Query(subject=subject, predicate=predicate, kind=kind)
             return [one for one in found if wanted.names(one)][:limit]
         at = read.moment(self._reader, filters)
@@ -236,16 +237,20 @@ class BeliefsApi(Parts):
         key: str | None,
     ) -> Receipt:
         admit(claim)
-        pieces = [self._piece(one) for one in evidence]
+        if trust not in tuple(Trust):
+            raise InvalidClaimError(f"trust {trust!r} is none of {', '.join(map(str, Trust))}")
+        if evidence:
+            self._refresh()
+        pieces = [self._piece(proof, span) for proof in evidence for span in evidence_of(proof)[1]]
         lowest = min([trust, *(level for _, level in pieces)])
         claim = replace(claim, evidence=tuple(piece for piece, _ in pieces))
         asked = Asked((claim,), by, int(lowest))
         parents = tuple(dict.fromkeys(piece.seq for piece, _ in pieces))
         return self._change_state(_words(claim), claim.scope or "", asked, key, parents, at)
 
-    def _piece(self, proof: Proof) -> tuple[Evidence, Trust]:
+    def _piece(self, proof: Proof, span: tuple[int, int] | None) -> tuple[Evidence, Trust]:
         """A piece of evidence, checked against its event, and the trust of that event."""
-        seq, span = evidence_of(proof)
+        seq = evidence_of(proof)[0]
         row = self._mirror.row(seq)
         if row is None:
             raise NotFoundError(
@@ -264,11 +269,12 @@ def _having(every: Iterator[Belief], status: Wanted, at: float) -> Iterator[Beli
     for one in every:
         disputed = one.status == "disputed"
         holds = one.holds(at)
+        over = one.valid_until is not None and one.valid_until <= max(at, one.valid_from)
         if (
             status == "all"
             or (status == "disputed" and disputed)
             or (status == "current" and holds)
-            or (status == "retired" and not disputed and not holds)
+            or (status == "retired" and not disputed and over)
         ):
             yield one
 

@@ -12,12 +12,12 @@ from holdfast.api.base import Parts
 from holdfast.codec import BYTES, content_bytes, to_record
 from holdfast.errors import IdempotencyError, InvalidClaimError
 from holdfast.extract.desk import Extracted, Pending, Spent
-from holdfast.extract.progress import Progress
+from holdfast.extract.progress import Progress, Spending
 from holdfast.records import KINDS, Record, Tier
 from holdfast.state.admit import QUOTE_BYTES, admit
 from holdfast.state.fold import Asked
 from holdfast.state.records import Claim, Evidence, Trust
-from holdfast.trust.levels import trust_of
+from holdfast.trust.levels import source_of, trust_of
 
 _STATE = KINDS.index("state")
 _LONGEST_NAME = 200  # characters
@@ -43,7 +43,8 @@ class MemoryDesk:
 
     Notes
     -----
-    An event is handed out while every byte of it is kept, if it is text and no change of state.
+    An event is handed out while every byte of it is kept, if it is text, no change of state, and
+    not of a source that is revoked.
     Its claims are recorded with one event of kind "state" that has it as its parent, lies in its
     scope and happened when it did, so that an old event that is read late does not supersede what
     was said since. They are trusted as the event is, and never above `Trust.DERIVED`: a claim that
@@ -80,13 +81,14 @@ class MemoryDesk:
     def __init__(self, memory: Parts, name: str = "model") -> None:
         if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
             raise ValueError(f"a desk's name has 1 to {_LONGEST_NAME} printable characters")
-        self._memory, self._name, self._key = memory, name, f"extract:{name}"
+        self._memory, self._name = memory, name
+        self._key, self._purse = f"extract:{name}", f"spent:{name}"
 
     def progress(self) -> Progress:
         """How far this desk has come. Raises `ClosedError` if the memory was closed."""
         self._memory._refresh()
         with self._memory._committer.writing:  # the store's writing half is for one thread at once
-            return self._read()
+            return self._progress()
 
     def pending(self, limit: int) -> Sequence[Pending]:
         """See `Desk.pending`. Settled events beyond the cursor are left out."""
@@ -100,7 +102,8 @@ class MemoryDesk:
             seqs = map(int, columns.seq[rest][wanted])
         rows = map(mirror.row, (seq for seq in seqs if not known.has(seq)))
         whole = (to_record(row) for row in rows if row is not None and row.tier == Tier.VERBATIM)
-        return [_pending(record) for record in islice(whole, limit)]
+        heard = (record for record in whole if not self._is_revoked(record))
+        return [_pending(record) for record in islice(heard, limit)]
 
     def settle(self, results: Sequence[Extracted], upto: int, spent: Spent) -> None:
         """See `Desk.settle`; the cursor and the spending follow the claims.
@@ -113,11 +116,12 @@ class MemoryDesk:
         """
         known = self.progress()
         fresh = [result for result in results if not known.has(result.seq)]
-        self._note(sum(map(self._record, fresh), Progress(upto, spent=(spent,))))
+        self._note(sum(map(self._record, fresh), Progress(upto)), spent)
 
     def spent_on(self, day: str) -> Spent:
         """See `Desk.spent_on`. Days before the newest 32 are forgotten."""
-        return next((one for one in self.progress().spent if one.day == day), Spent(day))
+        with self._memory._committer.writing:
+            return self._spending().on(day)
 
     # ---- claims ----------------------------------------------------------------------------
 
@@ -127,9 +131,8 @@ class MemoryDesk:
         if result.skipped is not None:
             return Progress(ahead=here, skipped=1)
         row = self._memory._mirror.row(result.seq)
-        if row is None:
+        if row is None or self._is_revoked(record := to_record(row)):
             return Progress(ahead=here, gone=1)
-        record = to_record(row)
         claims = _accepted(result.claims, record, self._memory._store.largest_event() // 2)
         if not claims:
             return Progress(ahead=here, events=1, refused=len(result.claims))
@@ -144,18 +147,29 @@ class MemoryDesk:
         made, refused = len(receipt.changes), len(result.claims) - len(claims)
         return Progress(ahead=here, events=1, claims=made, refused=refused)
 
+    def _is_revoked(self, record: Record) -> bool:
+        """Whether nothing that its source says is to count."""
+        return source_of(record.event) in self._memory._mirror.state.revoked
+
     # ---- progress --------------------------------------------------------------------------
 
-    def _note(self, done: Progress) -> None:
+    def _note(self, done: Progress, spent: Spent) -> None:
         """Move on in one transaction, from wherever another process may have come to."""
         committer, store = self._memory._committer, self._memory._store
-        with committer.writing, store.transaction(_PAGES) as tx:
-            committer._catch_up()  # who takes the writer's lock first learns what others wrote
-            tx.set_meta(self._key, (self._read() + done).to_json())
+        with committer.still():
+            if store.room_for(0) < 0:
+                committer.make_room(0)
+            with store.transaction(_PAGES) as tx:
+                tx.set_meta(self._key, (self._progress() + done).to_json())
+                tx.set_meta(self._purse, (self._spending() + spent).to_json())
 
-    def _read(self) -> Progress:
+    def _progress(self) -> Progress:
         text = self._memory._store.meta(self._key)
         return Progress() if text is None else Progress.from_json(text)
+
+    def _spending(self) -> Spending:
+        text = self._memory._store.meta(self._purse)
+        return Spending() if text is None else Spending.from_json(text)
 
 
 def _pending(record: Record) -> Pending:

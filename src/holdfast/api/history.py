@@ -135,7 +135,9 @@ class HistoryApi(Parts):
 
         Notes
         -----
-        O(bytes), about 0.1 s for 64 MiB; writers of this memory wait meanwhile.
+        Copies the file and what is in RAM, which need not be worked out again: well under a second
+        for 64 MiB. From a snapshot the copy has to be opened, which takes longer. Writers of this
+        memory wait meanwhile.
         """
         target = Path(path)
         if target.exists():
@@ -143,10 +145,11 @@ class HistoryApi(Parts):
         if snapshot is None:
             with self._committer.still():
                 self._store.copy_to(target)
+                twin = self._twin(target)
         else:
             with self._opened(snapshot) as store:
                 store.copy_to(target)
-        twin = self._twin(target)
+            twin = self._reopened(target)
         with twin._committer.still(), twin._store.transaction() as tx:
             twin._mirror.audit.rename(tx)
         note = Note("fork", self._mirror.audit.origin)
@@ -229,8 +232,7 @@ class HistoryApi(Parts):
     def _snapshot(self, name: str) -> Snapshot:
         path = self._snapshot_path(name)
         if not path.exists():
-            known = ", ".join(sorted(p.stem for p in path.parent.glob("*.holdfast"))) or "none"
-            raise NotFoundError(f"there is no snapshot {name!r}; known: {known}")
+            raise NotFoundError(f"there is no snapshot {name!r}; known: {self._known_snapshots()}")
         with self._mirror.lock:
             taken = [
                 entry
@@ -255,7 +257,12 @@ class HistoryApi(Parts):
                 mirror = Mirror(store, None)
             at = self._snapshot(when).at
             return _Moment(mirror.state, at, _tiers(mirror, mirror.next_seq))
-        given = seconds(when)
+        try:
+            given = seconds(when)
+        except InvalidEventError:
+            raise NotFoundError(
+                f"{when!r} is neither a time nor a snapshot; known: {self._known_snapshots()}"
+            ) from None
         moment = self._clock() if given is None else given
         with self._mirror.lock:
             cut = 1 << 62 if given is None else self._mirror.recorded_after(moment)
@@ -269,6 +276,9 @@ class HistoryApi(Parts):
             with self._opened(name) as snapshot, self._committer.still():
                 roll_back(self._mirror, self._store, snapshot, name)
                 self._committer.relearn()
+
+    def _known_snapshots(self) -> str:
+        return ", ".join(path.stem for path in self._snapshot_files()) or "none"
 
     def _snapshot_exists(self, name: str) -> bool:
         return bool(_NAME.fullmatch(name)) and self._snapshot_path(name).exists()

@@ -14,6 +14,7 @@ from holdfast.state.access import Grant, Right
 from holdfast.state.aliases import Use
 from holdfast.state.credit import ENOUGH
 from holdfast.state.fold import Asked
+from holdfast.state.journal import MOST_PER_EVENT
 from holdfast.state.records import Belief, Change, Claim, Trust
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class SharingApi(Parts):
         self._refresh()
         wanted = [Scope(one) for one in scopes(scope)]
         with self._mirror.lock:
-            found = [entry.change for entry in self._mirror.state.after(after, 1 << 12)]
+            found = [entry.change for entry in self._mirror.state.after(after, MOST_PER_EVENT - 1)]
             horizon = self._mirror.state_horizon
         seen = [one for one in found if any(each.covers(one.scope) for each in wanted)]
         if after < horizon:

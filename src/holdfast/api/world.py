@@ -82,7 +82,8 @@ class WorldApi(Parts):
         """
         if isinstance(patch, Mapping):
             return self._edit(name, scope, "merge", dict(patch), expect, by, key)
-        operations = [dict(one) for one in patch]
+        listed = patch if isinstance(patch, Sequence) and not isinstance(patch, str) else (patch,)
+        operations = [dict(one) if isinstance(one, Mapping) else one for one in listed]
         return self._edit(name, scope, "patch", operations, expect, by, key)
 
     def delete_document(
@@ -120,8 +121,8 @@ class WorldApi(Parts):
         receipt = self._change_state(said, where, Asked((edit,), by, Trust.USER), key)
         with self._mirror.lock:
             documents = self._mirror.state.documents
-            versions = reversed(documents.history(name, where))
-            return next(found for found in versions if found.seq == receipt.seq)
+            made = documents.made_by(name, where, receipt.seq)
+            return documents.get(name, where) if made is None else made
 
     # ---- automata --------------------------------------------------------------------------
 

@@ -5,10 +5,12 @@ Exit codes::
     0    done
     1    it failed; the error line says why
     2    the command line itself is wrong
-    3    the file is corrupt, or `verify` found a problem
-    4    the input has lines that are no events; nothing was stored
+    3    the file is corrupt, or `verify`, a proof or a signature does not hold
+    4    the input breaks a rule of events, beliefs or state; nothing was stored
     5    no room: the budget is too small, or the disk is full
     6    busy: another process holds the memory; try again
+    7    a conflict: another version, state or name than the command went out from
+    8    not allowed: a right is missing
     130  interrupted
 """
 

@@ -249,6 +249,38 @@ def tenure(embedder: str, seed: int, out: str | None) -> None:
         show_tenure(result, Console(width=max(Console().width, WIDTH)))
 
 
+@bench.command()
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="The folder that holds the sets.",
+)
+@click.option("--only", multiple=True, metavar="SET", help="This set; more than once for more.")
+@click.option(
+    "--system",
+    "systems",
+    multiple=True,
+    help="What to measure; more than once for more.  [default: holdfast, bm25, recency]",
+)
+@click.option("--streams", type=int, help="Only the first so many streams of each set.")
+@json_option
+def state(
+    data: str, only: tuple[str, ...], systems: tuple[str, ...], streams: int | None, out: str | None
+) -> None:
+    """Measure whether the value that holds now comes before the one it replaced."""
+    from holdfast.bench.state import STANDARD, run, tables
+
+    result = run(data, only=only, systems=systems or STANDARD, streams=streams, progress=_say)
+    _put(result, out)
+    if out != "-":
+        from rich.console import Console
+
+        console = Console(width=max(Console().width, WIDTH))
+        for table in tables(result):
+            console.print(table)
+
+
 def _say(line: str) -> None:
     """Say on standard error what is being measured."""
     click.echo(line, err=True)
@@ -262,15 +294,22 @@ def _row(row: dict[str, Any]) -> None:
 
 def _give(result: dict[str, Any], out: str | None) -> None:
     """Write a result as JSON, or print it for people, or both."""
-    from holdfast.bench.report import show, to_json
+    _put(result, out)
+    if out != "-":
+        from rich.console import Console
+
+        from holdfast.bench.report import show
+
+        show(result, Console(width=max(Console().width, WIDTH)))
+
+
+def _put(result: dict[str, Any], out: str | None) -> None:
+    """Write a result as JSON, if that is asked for."""
+    from holdfast.bench.report import to_json
 
     if out:
         with click.open_file(out, "w", encoding="utf-8") as file:
             file.write(to_json(_one(result)) + "\n")
-    if out != "-":
-        from rich.console import Console
-
-        show(result, Console(width=max(Console().width, WIDTH)))
 
 
 def _one(result: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the commands share: opening a file, times, the `--json` option, progress."""
+"""What the commands share: opening a file, times, common options, JSON, questions, progress."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from holdfast.errors import NotFoundError
+from holdfast.state.records import Belief, Trust
 
 if TYPE_CHECKING:
     from holdfast.memory import Memory
 
 PATIENCE_S = 1.0  # work that takes longer than this shows a progress bar
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-file_argument = click.argument("file", type=click.Path(dir_okay=False))
+HEX = frozenset({"digest", "root", "leaf", "leaves", "path"})  # hashes, in records of ours
 
 
 def open_memory(path: str) -> Memory:
@@ -36,6 +37,15 @@ def open_memory(path: str) -> Memory:
     from holdfast.memory import Memory
 
     return Memory.open(path)
+
+
+def open_or_make(path: str, budget: str | None) -> Memory:
+    """Open a memory, or make one if a budget says how large it may be."""
+    if budget is None and not os.path.exists(path):
+        raise NotFoundError(f"no memory at {path}; to make one, say how large: --budget '64 MiB'")
+    from holdfast.memory import Memory
+
+    return Memory.open(path, budget)
 
 
 class Time(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
@@ -70,6 +80,64 @@ def parse_time(value: object) -> float:
     raise ValueError(f"{value!r} is neither POSIX seconds nor an ISO 8601 time")
 
 
+class Json(click.ParamType):  # type: ignore[type-arg]
+    """A JSON value: as it is, from a file (``@desk.json``) or from standard input (``-``)."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text, source, advice = str(value), "it", "; text needs quotes of its own, like '\"on\"'"
+        if value == "-" or text.startswith("@"):
+            source, advice = ("standard input" if value == "-" else text[1:]), ""
+            try:
+                with click.open_file(text.removeprefix("@"), encoding="utf-8") as file:
+                    text = file.read()
+            except (OSError, UnicodeError) as wrong:
+                why = getattr(wrong, "strerror", None) or "it is not UTF-8"
+                self.fail(f"{source} cannot be read: {why.lower()}", param, ctx)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as wrong:
+            where = f"{wrong.msg.lower()} at line {wrong.lineno}, column {wrong.colno}"
+            self.fail(f"{source} is not JSON: {where}{advice}", param, ctx)
+        except RecursionError:
+            self.fail(f"{source} is nested too deeply", param, ctx)
+        except ValueError as wrong:
+            self.fail(f"{source} cannot be taken: {wrong}", param, ctx)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+file_argument = click.argument("file", type=click.Path(dir_okay=False))
+scope_option = click.option("--scope", default="", help="The scope it lies in.")
+scopes_option = click.option(
+    "--scope",
+    multiple=True,
+    callback=lambda ctx, option, given: given or "",
+    help="Only what lies in this scope; more than once for several.",
+)
+as_of_option = click.option("--as-of", type=Time(), help="As the record stood at this time.")
+valid_at_option = click.option("--valid-at", type=Time(), help="What was so at this time.")
+by_option = click.option("--by", default="", metavar="NAME", help="Who says so.")
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+budget_option = click.option(
+    "--budget", help="Bytes on disk at most, as '64 MiB'; for a new memory."
+)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on standard error whether to go on; without a yes, nothing is done."""
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.UsageError("nobody answered; say --yes to go on without being asked") from None
+    if not agreed:
+        raise click.ClickException("not confirmed; nothing was changed")
+
+
 def show_time(at: float) -> str:
     """Return a time as people read it, to the minute, in UTC."""
     try:
@@ -78,22 +146,44 @@ def show_time(at: float) -> str:
         return f"{at:.0f} s"
 
 
+def show_when(at: float) -> str:
+    """Return a time as people read it: the day alone if it is the beginning of one."""
+    return show_time(at).removesuffix(" 00:00")
+
+
 def plain(value: object) -> Any:
-    """Return `value` as JSON can hold it: records as objects, enums by name, bytes in base 64."""
+    """Return `value` as JSON can hold it.
+
+    Records are objects, enums go by their names, hashes are hexadecimal and content that is bytes
+    is in base 64.
+    """
     if isinstance(value, Enum):
         return value.name.lower()
     if is_dataclass(value) and not isinstance(value, type):
-        result = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        result = {f.name: _field(f.name, getattr(value, f.name)) for f in fields(value)}
         if citation := getattr(value, "citation", None):
             result["citation"] = citation
+        if isinstance(value, Belief):
+            result |= {"trust": Trust(value.trust).name.lower(), "text": value.text}
         return result
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode("ascii")}
-    return value
+    return str(value) if isinstance(value, Path) else value
+
+
+def _field(name: str, value: object) -> Any:
+    """Return a field of a record as JSON can hold it."""
+    if name in HEX and isinstance(value, bytes):
+        return value.hex()
+    if name in HEX and isinstance(value, tuple):
+        return [item.hex() for item in value]
+    return plain(value)
 
 
 def print_json(value: object) -> None:

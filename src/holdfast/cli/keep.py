@@ -1,4 +1,4 @@
-"""`holdfast status`, `verify`, `resize`, `export` and `import`: looking after a file."""
+"""`holdfast status`, `resize`, `export` and `import`: looking after a file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import click
 
 from holdfast.cli.common import (
+    budget_option,
     file_argument,
     json_option,
     open_memory,
@@ -29,27 +30,6 @@ def status(file: str, as_json: bool) -> None:
         from holdfast.cli.render import print_usage
 
         print_usage(file, usage)
-
-
-@click.command()
-@file_argument
-@json_option
-def verify(file: str, as_json: bool) -> int:
-    """Read everything back and check it against its checksums. Exit code 3: it does not hold."""
-    with open_memory(file) as memory, progress("reading everything back"):
-        found = memory.verify()
-    if as_json:
-        print_json(found)
-    elif found.ok:
-        click.echo(f"ok: {found.events:,} events in {found.blocks:,} blocks match their checksums")
-    if found.ok:
-        return 0
-    if not as_json:
-        click.echo(f"error: {file} has {len(found.problems):,} problems", err=True)
-        for problem in found.problems:
-            click.echo(f"  {problem}", err=True)
-        click.echo(f"hint: save what can be read with: holdfast export {file} OUT.jsonl", err=True)
-    return 3
 
 
 @click.command()
@@ -101,7 +81,7 @@ def export(file: str, out: str, as_json: bool) -> None:
 @click.command("import")
 @file_argument
 @click.argument("input", type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--budget", help="Bytes on disk at most, as '64 MiB'; for a new memory.")
+@budget_option
 @json_option
 def import_(file: str, input: str, budget: str | None, as_json: bool) -> None:
     """Read JSON Lines that `export` wrote from INPUT (- for standard input) into FILE.

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import file_argument, json_option, print_json, progress
+from holdfast.cli.common import budget_option, file_argument, json_option, print_json, progress
 from holdfast.cli.lines import BadLine, Reader, follow, numbered, open_lines
 from holdfast.records import KINDS, BulkReceipt, Event
 
@@ -36,7 +36,7 @@ SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; be
     show_default=True,
     help="An object per line, or a line of text per event.",
 )
-@click.option("--budget", help="Bytes on disk at most, as '64 MiB'; for a new memory.")
+@budget_option
 @click.option(
     "--retention",
     default="ladder",

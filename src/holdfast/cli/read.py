@@ -8,12 +8,14 @@ import click
 
 from holdfast.cli.common import (
     Time,
+    as_of_option,
     file_argument,
     json_option,
     open_memory,
-    plain,
     pretty,
     print_json,
+    scopes_option,
+    valid_at_option,
 )
 
 
@@ -21,10 +23,12 @@ from holdfast.cli.common import (
 @file_argument
 @click.argument("query")
 @click.option("--tokens", default=1000, show_default=True, help="The most the context may hold.")
-@click.option("--scope", default="", help="Only what lies in this scope.")
+@scopes_option
 @click.option("--since", type=Time(), help="Only what happened at this time or later.")
 @click.option("--until", type=Time(), help="Only what happened before this time.")
 @click.option("--before", type=int, metavar="SEQ", help="Only events before this one.")
+@as_of_option
+@valid_at_option
 @click.option("--limit", default=50, show_default=True, help="Matches to consider.")
 @click.option("--speaker", help="Who asks: what a message goes on from is theirs, too.")
 @click.option(
@@ -35,10 +39,12 @@ def recall(
     file: str,
     query: str,
     tokens: int,
-    scope: str,
+    scope: tuple[str, ...],
     since: float | None,
     until: float | None,
     before: int | None,
+    as_of: float | None,
+    valid_at: float | None,
     limit: int,
     speaker: str | None,
     explain: bool,
@@ -56,6 +62,8 @@ def recall(
             since=since,
             until=until,
             before=before,
+            as_of=as_of,
+            valid_at=valid_at,
             limit=limit,
             speaker=speaker,
             explain=explain,
@@ -75,12 +83,25 @@ def recall(
 @click.argument("seq", type=int)
 @click.argument("query")
 @click.option("--tokens", default=1000, show_default=True, help="The token budget to explain for.")
-@click.option("--scope", default="", help="Only what lies in this scope.")
+@scopes_option
+@as_of_option
+@valid_at_option
 @json_option
-def why_not(file: str, seq: int, query: str, tokens: int, scope: str, as_json: bool) -> None:
+def why_not(
+    file: str,
+    seq: int,
+    query: str,
+    tokens: int,
+    scope: tuple[str, ...],
+    as_of: float | None,
+    valid_at: float | None,
+    as_json: bool,
+) -> None:
     """Say why event SEQ did not come back for QUERY."""
     with open_memory(file) as memory:
-        reason = memory.why_not(seq, query, tokens=tokens, scope=scope)
+        reason = memory.why_not(
+            seq, query, tokens=tokens, scope=scope, as_of=as_of, valid_at=valid_at
+        )
     if as_json:
         print_json({"seq": seq, "query": query, "reason": reason})
     else:
@@ -91,15 +112,26 @@ def why_not(file: str, seq: int, query: str, tokens: int, scope: str, as_json: b
 @file_argument
 @click.option("--after", default=0, show_default=True, metavar="SEQ", help="Only events after it.")
 @click.option("--limit", type=int, help="At most so many events.")
-@click.option("--scope", default="", help="Only what lies in this scope.")
+@scopes_option
+@as_of_option
+@valid_at_option
 @json_option
-def log(file: str, after: int, limit: int | None, scope: str, as_json: bool) -> None:
+def log(
+    file: str,
+    after: int,
+    limit: int | None,
+    scope: tuple[str, ...],
+    as_of: float | None,
+    valid_at: float | None,
+    as_json: bool,
+) -> None:
     """Print what is kept, in the order it was stored; with --json one object a line."""
     with open_memory(file) as memory:
-        records = itertools.islice(memory.log(after, scope=scope), limit)
+        kept = memory.log(after, scope=scope, as_of=as_of, valid_at=valid_at)
+        records = itertools.islice(kept, limit)
         if as_json:
             for record in records:
-                print_json({**plain(record), "digest": record.digest.hex()})
+                print_json(record)
             return
         from holdfast.cli.render import print_record
 

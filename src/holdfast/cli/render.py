@@ -12,6 +12,7 @@ from rich.text import Text
 
 from holdfast.budget import format_bytes
 from holdfast.cli.common import show_time
+from holdfast.cli.tell import belief_line
 from holdfast.records import Context, Item, Record, Tier, Usage
 
 MARKS = {"verbatim": "●", "gist": "◐", "trace": "○", "evicted": "·"}
@@ -51,8 +52,11 @@ def print_usage(path: str, usage: Usage) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name in ("database", "wal", "shm"):
         table.add_row(name, format_bytes(getattr(usage, name)), style="dim")
-    for name in ("log", "index", "vectors", "ledger", "free"):
+    for name in ("log", "index", "vectors", "state", "audit", "ledger", "free"):
         table.add_row(f"  {name}", format_bytes(getattr(usage, name)))
+    if usage.snapshots:
+        beside = f"{format_bytes(usage.snapshots)} in files of their own, beside the budget"
+        table.add_row("snapshots", beside, style="dim")
     console.print(table)
     console.print(tier_line(usage.events), Text(f"   episodes: {usage.episodes:,}", style="dim"))
 
@@ -77,6 +81,8 @@ def heading(item: Item) -> Text:
 def print_context(context: Context, *, explain: bool) -> None:
     """Print a context for people: entries in the order a model would read them."""
     console = Console(highlight=False)
+    for belief in context.beliefs:
+        console.print(belief_line(belief))
     for item in context.items:
         console.print(heading(item))
         console.print(Padding(Text(item.text), (0, 0, 0, 2)))
@@ -84,13 +90,14 @@ def print_context(context: Context, *, explain: bool) -> None:
             said = [(name, value) for name, value in item.parts.items() if abs(value) >= 0.005]
             parts = "  ".join(f"{name} {value:+.2f}" for name, value in said)
             console.print(Text(f"  score {item.score:.2f}: {parts}", style="magenta"))
-    if not context.items:
+    if not context.items and not context.beliefs:
         console.print("nothing matches")
     if explain and context.omissions:
         console.print("left out: " + ", ".join(f"e{o.seq} ({o.reason})" for o in context.omissions))
     notes = [f"{context.tokens:,} of {context.token_budget:,} tokens"]
     notes += ["all there is"] * context.whole
     notes += [f"{len(context.omissions):,} matches left out"] * bool(context.omissions)
+    notes += [f"{context.lost:,} events of then are no longer whole"] * bool(context.lost)
     notes += ["the embedder did not answer: by words only"] * context.degraded
     notes += ["some vectors are still to be made"] * context.partial
     console.print(Text("; ".join(notes), style="dim"))

@@ -9,47 +9,107 @@ import click
 
 from holdfast import __version__
 from holdfast.errors import (
+    AccessError,
+    AuditError,
     BudgetError,
+    ConflictError,
     CorruptStoreError,
     HoldfastError,
+    InvalidClaimError,
     InvalidEventError,
     MissingExtraError,
     NotFoundError,
+    PatchError,
     StorageFullError,
     StoreBusyError,
     StoreError,
+    TransitionError,
 )
 from holdfast.operations import summary_of
 
-# word -> (where the command is, its line in the help); a command's module loads when it is used
+# section -> word -> (where the command is, its line in the help); a module loads when it is used
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Remember": {
+        "observe": (
+            "holdfast.cli.observe:observe",
+            "Store events from a file, a pipe or a growing log.",
+        ),
+        "believe": ("holdfast.cli.beliefs:believe", summary_of("believe")),
+        "retract": ("holdfast.cli.beliefs:retract", summary_of("retract")),
+        "used": ("holdfast.cli.sharing:used", summary_of("used")),
+    },
+    "Recall": {
+        "recall": ("holdfast.cli.read:recall", summary_of("recall")),
+        "why-not": ("holdfast.cli.read:why_not", summary_of("why-not")),
+        "log": ("holdfast.cli.read:log", summary_of("log")),
+        "beliefs": ("holdfast.cli.beliefs:beliefs", summary_of("beliefs")),
+        "history": ("holdfast.cli.beliefs:history", summary_of("history")),
+    },
+    "State": {
+        "state": (
+            "holdfast.cli.state:state",
+            "Show, change and step through documents and automata.",
+        ),
+        "watch": ("holdfast.cli.moments:watch", summary_of("watch")),
+    },
+    "Time": {
+        "snapshot": (
+            "holdfast.cli.moments:snapshot",
+            "Keep this moment under a name, or list those kept.",
+        ),
+        "fork": ("holdfast.cli.moments:fork", summary_of("fork")),
+        "diff": ("holdfast.cli.moments:diff", summary_of("diff")),
+        "rollback": ("holdfast.cli.moments:rollback", summary_of("rollback")),
+    },
+    "Sharing and trust": {
+        "grant": ("holdfast.cli.sharing:grant", summary_of("grant")),
+        "grants": ("holdfast.cli.sharing:grants", summary_of("grants")),
+        "promote": ("holdfast.cli.sharing:promote", summary_of("promote")),
+        "revoke": ("holdfast.cli.sharing:revoke", summary_of("revoke")),
+        "reinstate": ("holdfast.cli.sharing:reinstate", summary_of("reinstate")),
+    },
+    "Proof and erasure": {
+        "verify": ("holdfast.cli.proof:verify", summary_of("verify")),
+        "new-key": ("holdfast.cli.proof:new_key", "Make a key that signs checkpoints."),
+        "checkpoint": ("holdfast.cli.proof:checkpoint", summary_of("checkpoint")),
+        "prove": ("holdfast.cli.proof:prove", summary_of("prove")),
+        "erase": ("holdfast.cli.proof:erase", summary_of("erase")),
+    },
+    "The file": {
+        "status": ("holdfast.cli.keep:status", summary_of("status")),
+        "resize": ("holdfast.cli.keep:resize", summary_of("resize")),
+        "export": ("holdfast.cli.keep:export", summary_of("export")),
+        "import": ("holdfast.cli.keep:import_", summary_of("import")),
+    },
+    "Measure": {
+        "demo": (
+            "holdfast.cli.demo:demo",
+            "Squeeze a real stream into a small budget, ask it questions, write a report.",
+        ),
+        "bench": (
+            "holdfast.cli.bench:bench",
+            "Measure: recall quality, writes, a long stream, peers.",
+        ),
+    },
+}
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": (
-        "holdfast.cli.demo:demo",
-        "Squeeze a real stream into a small budget, ask it questions, write a report.",
-    ),
-    "observe": (
-        "holdfast.cli.observe:observe",
-        "Store events from a file, a pipe or a growing log.",
-    ),
-    "recall": ("holdfast.cli.read:recall", summary_of("recall")),
-    "why-not": ("holdfast.cli.read:why_not", summary_of("why-not")),
-    "log": ("holdfast.cli.read:log", summary_of("log")),
-    "status": ("holdfast.cli.keep:status", summary_of("status")),
-    "verify": ("holdfast.cli.keep:verify", summary_of("verify")),
-    "resize": ("holdfast.cli.keep:resize", summary_of("resize")),
-    "export": ("holdfast.cli.keep:export", summary_of("export")),
-    "import": ("holdfast.cli.keep:import_", summary_of("import")),
-    "bench": ("holdfast.cli.bench:bench", "Measure: recall quality, writes, a long stream, peers."),
+    word: row for section in SECTIONS.values() for word, row in section.items()
 }
 
 # The first class that matches names the exit code and what to do if the message does not say.
 FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
     (CorruptStoreError, 3, "see what is damaged with: holdfast verify FILE"),
+    (AuditError, 3, "check that note, key and file belong together"),
     (InvalidEventError, 4, "nothing of that event was stored; mend it and try again"),
+    (InvalidClaimError, 4, "nothing was stored; mend it and try again"),
+    (PatchError, 4, "nothing was changed; mend it and try again"),
     (BudgetError, 5, "give it a larger --budget"),
     (StorageFullError, 5, "free some space on the disk and try again"),
     (StoreBusyError, 6, "another process is using this memory; try again"),
-    (NotFoundError, 1, "check the path or the number"),
+    (ConflictError, 7, "read what is there now, and decide again"),
+    (TransitionError, 7, "see which events are legal now with: holdfast state get FILE NAME"),
+    (AccessError, 8, "see what is granted with: holdfast grants FILE"),
+    (NotFoundError, 1, "check the path, the name or the number"),
     (MissingExtraError, 1, "install the extra that the message names"),
     (StoreError, 1, "the memory is as it was before this command"),
     (HoldfastError, 1, "see: holdfast --help"),
@@ -73,8 +133,10 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        width = max(map(len, COMMANDS))  # one column for all sections
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(n.ljust(width), line) for n, (_, line) in commands.items()])
 
 
 def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:

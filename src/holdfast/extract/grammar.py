@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -24,7 +24,10 @@ _WORDS, _CHARACTERS = 12, 100  # of the longest value
 _POINTS = " ,;:-–—.!…/|"
 _TIMED = frozenset(["plan", "rule", "habit", "taste", "exact"])  # shapes that a time is part of
 _FIRST = ["i", "i'm", "i've", "im", "ive", "my", "me", "our", "we", "we're", "we've"]
-_REACH, _WIDE = 5, 7  # an "I" and the words after it
+_REACH = 6  # words after an "I" among which a pattern's word is looked for
+_SHORT = 4_000  # characters of a text that is searched as a whole first
+_LEAD, _TAIL = 48, 24  # characters of the end of a lead, of a value
+_LETTERS = re.compile(r"[a-z0-9.']+")
 _NEAR = 12  # characters between "since" and its time: "the end of "
 _MACRO = re.compile(r"<([A-Z][A-Z_0-9]*)>")
 _GROUP = re.compile(r"\{(\w+)\}")
@@ -39,16 +42,18 @@ def plain(text: str) -> str:
     return text if text.isascii() else text.translate(_PLAIN)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pattern:
-    """One ``[[family.pattern]]`` of the grammar, compiled."""
+    """One ``[[family.pattern]]`` of the grammar."""
 
+    bit: int  # its own in a mask
+    local: bool  # whether it looks at the bounds of its sentence
     family: str
     words: tuple[str, ...]
     also: tuple[str, ...]
     wide: bool
     far: bool
-    regex: re.Pattern[str]
+    source: str  # its macros written out
     subject: str
     predicate: str
     value: str
@@ -58,6 +63,11 @@ class Pattern:
     began: str
     anywhere: bool
     fallback: bool
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """Compiled when a text first asks for it: all of them at once take a tenth of a second."""
+        return re.compile(self.source, re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +128,9 @@ class Grammar:
         self._macros: Mapping[str, str] = data["macro"]
         self._canon: Mapping[str, str] = data["canon"]
         self._spelling: Mapping[str, str] = data["spelling"]
+        entries = [(f["name"], entry) for f in data["family"] for entry in f["pattern"]]
         self.patterns = [
-            self._pattern(family["name"], entry)
-            for family in data["family"]
-            for entry in family["pattern"]
+            self._pattern(1 << i, family, entry) for i, (family, entry) in enumerate(entries)
         ]
         self._index()
         self._fallbacks = sum(1 << i for i, p in enumerate(self.patterns) if p.fallback)
@@ -129,14 +138,18 @@ class Grammar:
         self._trim = {name: self._compile(p) for name, p in data["trim"].items()}
         self._trim["ending"] = self._compile(data["trim"]["ending"], fold=False)  # "Home Alone"
         self._shapes = {name: self._compile(p, fold=False) for name, p in data["shape"].items()}
-        self._invented = frozenset(f for w in data["fiction"]["words"] for f in _forms(w))
+        self._bridge = frozenset(data["lead"]["bridge"])
+        self._undone = frozenset(data["lead"]["undone"])
+        self._elsewhere = frozenset(data["elsewhere"]["words"])
+        self._hints: list[str] = data["fiction"]["hints"]
         self._fiction = self._compile(data["fiction"]["pattern"])
         self.quoted = re.compile(data["fiction"]["quoted"], re.MULTILINE | re.DOTALL)
 
     # -- reading the data
 
     def _compile(self, pattern: str, fold: bool = True) -> re.Pattern[str]:
-        return re.compile(self._expanded(pattern), re.IGNORECASE if fold else 0)
+        flags = re.MULTILINE | (re.IGNORECASE if fold else 0)
+        return re.compile(self._expanded(pattern), flags)
 
     def _expanded(self, pattern: str) -> str:
         """The pattern on one line, with its macros written out."""
@@ -145,14 +158,16 @@ class Grammar:
             pattern = _MACRO.sub(lambda m: f"(?:{_BREAK.sub('', self._macros[m[1]])})", pattern)
         return pattern
 
-    def _pattern(self, family: str, entry: Mapping[str, Any]) -> Pattern:
+    def _pattern(self, bit: int, family: str, entry: Mapping[str, Any]) -> Pattern:
         return Pattern(
+            bit=bit,
+            local="^" in re.sub(r"\[\^", "", entry["pattern"]) or "(?![^" in entry["pattern"],
             family=family,
             words=self._words(entry["words"]),
             also=self._words(entry.get("also", ())),
             wide=entry.get("wide", False),
             far=entry.get("far", not entry.get("subject", "{speaker").startswith("{speaker")),
-            regex=self._compile(entry["pattern"]),
+            source=self._expanded(entry["pattern"]),
             subject=entry.get("subject", "{speaker}"),
             predicate=entry["predicate"],
             value=entry.get("value", "{value}"),
@@ -181,19 +196,19 @@ class Grammar:
         near: dict[str, int] = {}
         wide: dict[str, int] = {}
         self._far: dict[str, int] = {}
-        self._also: list[tuple[int, frozenset[str]]] = []
+        also: dict[tuple[str, ...], int] = {}
         for i, pattern in enumerate(self.patterns):
             bits = self._far if pattern.far else wide if pattern.wide else near
             for word in pattern.words:
                 for form in _forms(word) if pattern.far else (word,):
                     bits[form] = bits.get(form, 0) | 1 << i
             if pattern.also:
-                self._also.append((1 << i, frozenset(pattern.also)))
-        self._near: Memo[int] = Memo(lambda chunk: _bits_of(chunk, near) | _bits_of(chunk, wide))
+                also[pattern.also] = also.get(pattern.also, 0) | 1 << i
+        self._near: Memo[int] = Memo(lambda chunk: _bits_of(chunk, near))
         self._wide: Memo[int] = Memo(lambda chunk: _bits_of(chunk, wide))
-        self._parts: Memo[tuple[str, ...]] = Memo(_parts_of)
         self._far_words = frozenset(self._far)
-        self._choosy = sum(bit for bit, _ in self._also)
+        self._also = [(bits, words) for words, bits in also.items()]
+        self._choosy = sum(also.values())
 
     # -- gate 1
 
@@ -205,38 +220,54 @@ class Grammar:
         chunks = text.split()
         found = 0
         if not _ANCHORS.isdisjoint(chunks):
-            near, wide = self._near, self._wide
-            for i, chunk in enumerate(chunks):
+            near, wide, bridge = self._near, self._wide, self._bridge
+            for i, chunk in enumerate(chunks, 1):
                 if chunk in _ANCHORS:
                     for follower in chunks[i : i + _REACH]:
-                        found |= near[follower]
-                    for follower in chunks[i + _REACH : i + _WIDE]:
                         found |= wide[follower]
+                    for follower in chunks[i : i + _REACH]:
+                        found |= near[follower]
+                        if follower not in bridge:
+                            break
         if not self._far_words.isdisjoint(chunks):
             for word in self._far_words.intersection(chunks):
                 found |= self._far[word]
         if found & self._choosy:
-            present = {word for chunk in chunks for word in self._parts[chunk]}
-            for bit, words in self._also:
-                if found & bit and words.isdisjoint(present):
-                    found ^= bit
+            lower = plain(text).lower()
+            for bits, words in self._also:
+                if found & bits and not any(word in lower for word in words):
+                    found &= ~bits
         return found
+
+    def narrowed(self, text: str, mask: int) -> int:
+        """Those patterns of a mask that match somewhere: then the text is worth taking apart."""
+        if len(text) > _SHORT:
+            return mask
+        kept = 0
+        for pattern in self._chosen(mask):
+            if pattern.local or pattern.regex.search(text):
+                kept |= pattern.bit
+        return kept
 
     # -- gates 2 and 3
 
     def invents(self, text: str) -> bool:
-        """Whether a text is, or asks for, words that are not its speaker's own."""
-        if self._invented.isdisjoint(text.split()):
-            return False
-        return self._fiction.search(text.translate(_PLAIN)) is not None
+        """Whether a text is, or asks for, words that its speaker does not mean."""
+        lower = plain(text).lower()
+        if lower.rstrip().endswith(" /s"):
+            return True
+        return any(hint in lower for hint in self._hints) and bool(self._fiction.search(lower))
 
     def opens(self, lead: str, anywhere: bool) -> bool:
         """Whether a statement may begin after `lead`."""
         if not lead or self._gate["opening"].fullmatch(lead):
             return True
-        if self._gate["undone"].search(lead) or self._gate["negated"].search(lead):
+        end = lead[-_LEAD:]
+        if not anywhere and not self._gate["joint"].search(end):
             return False
-        return anywhere or self._gate["joint"].search(lead) is not None
+        if self._gate["negated"].search(end):
+            return False
+        return self._undone.isdisjoint(_LETTERS.findall(lead.lower()))
 
     def matches(self, sentence: str, mask: int) -> Iterator[Found]:
         """What the patterns of a mask find in a sentence, in the order of the grammar."""
@@ -247,10 +278,10 @@ class Grammar:
             for match in pattern.regex.finditer(sentence):
                 if not self.opens(sentence[: match.start()], pattern.anywhere):
                     continue
-                if self._gate["unmeant"].search(sentence):
-                    return
                 found = self._found(pattern, match, sentence)
                 if found is not None:
+                    if self._gate["unmeant"].search(sentence):
+                        return
                     said = True
                     yield found
 
@@ -339,10 +370,9 @@ class Grammar:
         """Whether the value breaks off, or points at something said elsewhere."""
         if shape == "exact":
             return False
-        return bool(
-            self._trim["dangling"].search(value)
-            or (shape != "rule" and self._trim["refers"].search(value))
-        )
+        if self._trim["dangling"].search(value[-_TAIL:]):
+            return True
+        return shape != "rule" and not self._elsewhere.isdisjoint(_LETTERS.findall(value.lower()))
 
     def _trimmed(self, value: str, shape: str) -> str:
         cut = self._trim["cut_rule" if shape == "rule" else "cut"].search(value)
@@ -356,7 +386,8 @@ class Grammar:
         if shape != "exact" and (shape != "taste" or value[:3].lower() != "my "):
             value = self._trim["start"].sub("", value, count=1)
         for _ in range(4):
-            shorter = self._trim["ending"].sub("", value).rstrip(_POINTS)
+            end = self._trim["ending"].search(value, max(0, len(value) - _TAIL))
+            shorter = (value[: end.start()] if end else value).rstrip(_POINTS)
             if shorter == value:
                 break
             value = shorter

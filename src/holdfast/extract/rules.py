@@ -25,6 +25,7 @@ _LONGEST = 400  # characters of a sentence; what is longer is cut at its clauses
 _NOBODY = frozenset(["user", "human", "you", "me", ""])
 _MACHINES = frozenset(["assistant", "tool", "function", "model", "bot", "ai"])
 _QUOTING = frozenset('"“«`>\n')  # without any of these nothing is quoted
+_INDENTS = ("    ", "\t")  # of code
 _ASKING = ("?", "？", "؟")
 
 
@@ -59,6 +60,9 @@ class Rules:
             return []
         if (role or "").lower() in _MACHINES or (speaker or "").lower() in _MACHINES:
             return []
+        mask = rules.narrowed(plain(text), mask)
+        if not mask:
+            return []
         me = speaker if speaker and speaker.lower() not in _NOBODY else "user"
         return list(_read(rules, text, mask, me, at))
 
@@ -66,12 +70,9 @@ class Rules:
 def _read(rules: Grammar, text: str, mask: int, me: str, at: float) -> Iterator[Claim]:
     source = _Source(text, rules)
     seen: set[tuple[str, str, str, str]] = set()
-    spans = sentences(text, _LONGEST)
-    for start, end in spans:
+    for start, end in sentences(text, _LONGEST):
         sentence = text[start:end]
-        if len(spans) > 1:
-            mask = rules.mask(sentence)
-        if not mask or any(mark in sentence for mark in _ASKING):
+        if any(mark in sentence for mark in _ASKING):
             continue
         for found in rules.matches(plain(sentence), mask):
             if source.foreign(start + found.start):
@@ -93,7 +94,7 @@ class _Source:
 
     @cached_property
     def _quoted(self) -> list[tuple[int, int]]:
-        if _QUOTING.isdisjoint(self._text):
+        if _QUOTING.isdisjoint(self._text) and not self._text.startswith(_INDENTS):
             return []
         return [match.span() for match in self._rules.quoted.finditer(self._text)]
 

@@ -30,12 +30,15 @@ from holdfast.records import Hit, ScopeHit
 
 PART = "fresh"  # what a hit's score gained by it, among its parts
 DEPTH = 10  # events that may change places
-SCOPES = 20  # scopes that may; the tenth and the eleventh too
+SCOPES = 20  # scopes that may where a question says "now"
 _READ = 3000  # characters of an event that are looked at
 _SENTENCES = 40
 _RUN = 0.5  # what two terms side by side count, against the terms themselves
 _FAR = 2.0  # score by which a better hit is more than a little better
 _SMOOTH = 0.5
+# What a newer hit must have of what the older one has of the question: more without the rarest of
+# its terms, nearly all to come up among the first ten from below.
+_LEAST, _HALF, _WHOLE = 0.3, 0.5, 0.9
 
 Said = tuple[str, str]  # a speaker and their words
 Tell = Callable[[int], Said | None]
@@ -168,7 +171,8 @@ def pair(question: Asked, hits: Sequence[Placed], old: int, new: int) -> list[fl
 
     In the order of `NAMES`. ``core`` is the share of what the older holds of the question that the
     newer holds too, ``frame`` the same of pairs of terms, ``excess`` what only the newer holds.
-    A figure that is asked for must be there, and what the asker says of themselves must be theirs.
+    A figure that is asked for must be there, what the asker says of themselves must be theirs, and
+    so much of the matter must be named that it can be the same one.
     """
     before, after = hits[old].said, hits[new].said
     if question.value and not after.figures:
@@ -180,6 +184,11 @@ def pair(question: Asked, hits: Sequence[Placed], old: int, new: int) -> list[fl
     old_mass = before.mass or 1e-9
     shared = sum(idf[t] for t in before.held & after.held)
     core = shared / old_mass
+    rarest = max(before.held, key=lambda t: (idf[t], t), default=None)
+    has_rarest = rarest is None or rarest in after.held
+    least = _WHOLE if new >= DEPTH else _LEAST if has_rarest else _HALF
+    if core < least:
+        return None
     frame = sum(runs[side] for side in before.runs & after.runs) + _SMOOTH
     head = sum(idf.get(t, 0.0) for t in question.head) or 1.0
     head_old = sum(idf[t] for t in question.head & before.held)
@@ -196,7 +205,7 @@ def pair(question: Asked, hits: Sequence[Placed], old: int, new: int) -> list[fl
         max(0.0, gap - _FAR),
         after.mass / whole,
         core,
-        float(core > 0.9),
+        float(core > _WHOLE),
         after.run_mass / (sum(runs.values()) or 1.0),
         frame / (before.run_mass + _SMOOTH),
         min(1.0, (after.mass - shared) / old_mass),
@@ -215,8 +224,8 @@ def pair(question: Asked, hits: Sequence[Placed], old: int, new: int) -> list[fl
         float(not value and changed),
         float(question.unit in after.figures),
         float(question.unit in before.figures and question.unit not in after.figures),
-        float(not before.held or max(before.held, key=lambda t: (idf[t], t)) in after.held),
-        float(past and core > 0.9),
+        float(has_rarest),
+        float(past and core > _WHOLE),
         float(past and changed),
         float(min(5, old)),
         float(new >= DEPTH),
@@ -225,15 +234,10 @@ def pair(question: Asked, hits: Sequence[Placed], old: int, new: int) -> list[fl
 
 @dataclass(frozen=True)
 class Model:
-    """The regression, and the log odds from which on each kind of question is reordered by it.
-
-    `each` says that an older hit makes room for every restatement, not for the likeliest alone.
-    """
+    """The regression, and the log odds from which on each kind of question is reordered by it."""
 
     weights: tuple[float, ...]
     bars: Mapping[str, float]
-    depth: int
-    each: bool
 
 
 @cache
@@ -242,8 +246,7 @@ def model(of: str) -> Model:
     text = files("holdfast.recall").joinpath("fresh.json").read_text(encoding="utf-8")
     found = json.loads(text)[of]
     weights = tuple(found["weights"][name] for name in NAMES)
-    bars = MappingProxyType(found["bars"])
-    return Model(weights, bars, DEPTH if of == "events" else SCOPES, of == "scopes")
+    return Model(weights, MappingProxyType(found["bars"]))
 
 
 Pairs = Mapping[tuple[int, int], Sequence[float]]
@@ -263,13 +266,17 @@ def lift(question: Asked, hits: Sequence[Placed], by: Model) -> list[float]:
         if hits[new].seq > hits[old].seq and (told := pair(question, hits, old, new)) is not None
     }
     scores, seqs = [one.score for one in hits], [one.seq for one in hits]
-    return lifted(scores, seqs, pairs, by, by.bars[question.kind])
+    return lifted(scores, seqs, pairs, by, question.kind)
 
 
 def lifted(
-    scores: Sequence[float], seqs: Sequence[int], pairs: Pairs, by: Model, bar: float
+    scores: Sequence[float], seqs: Sequence[int], pairs: Pairs, by: Model, kind: str
 ) -> list[float]:
-    """As `lift`, from the features of each pair of an older hit and a newer one below it."""
+    """As `lift`, from the features of each pair of an older hit and a newer one below it.
+
+    An older hit makes room for its likeliest restatement; for all, where the question says "now".
+    """
+    bar, each = by.bars[kind], kind.startswith("now")
     likely: dict[int, list[tuple[float, int]]] = {}
     for (old, new), told in pairs.items():
         odds = sum(w * x for w, x in zip(by.weights, told, strict=True))
@@ -277,7 +284,7 @@ def lifted(
             likely.setdefault(old, []).append((odds, -new))
     over: dict[int, list[int]] = {}
     for old, found in likely.items():
-        for _, new in found if by.each else [max(found)]:
+        for _, new in found if each else [max(found)]:
             over.setdefault(-new, []).append(old)
     raised = list(scores)
     for new in sorted(over, key=lambda n: seqs[n]):  # in order of time: a chain carries through
@@ -316,14 +323,19 @@ def fresh_first(query: Query, idf: Sequence[float], hits: Sequence[Hit], tell: T
     by = model("events")
     if question is None or question.kind not in by.bars or len(hits) < 2:
         return list(hits)
-    best = hits[: by.depth]
+    best = hits[:DEPTH]
     seen = [placed(question, hit.score, (hit.seq,), tell) for hit in best]
     moved = [
         hit if score == hit.score else _moved(hit, score)
         for hit, score in zip(best, lift(question, seen, by), strict=True)
     ]
     moved.sort(key=lambda hit: (-hit.score, -hit.seq))
-    return [*moved, *hits[by.depth :]]
+    return [*moved, *hits[DEPTH:]]
+
+
+def depth(kind: str) -> int:
+    """Scopes that may change places: more where the question says "now"."""
+    return SCOPES if kind.startswith("now") else DEPTH
 
 
 def _moved(hit: Hit, score: float) -> Hit:
@@ -338,13 +350,14 @@ def fresh_scopes_first(
 
     Notes
     -----
-    Reads the text of up to three events of each of the first twenty scopes.
+    Reads the text of up to three events of each of the first ten scopes; of twenty, where the
+    question says "now", so that one may come up among the first ten.
     """
     question = asked(query, idf, anyone=True)
     by = model("scopes")
     if question is None or question.kind not in by.bars or len(hits) < 2:
         return list(hits)
-    best = hits[: by.depth]
+    best = hits[: depth(question.kind)]
     seen = [placed(question, hit.score, hit.seqs, tell) for hit in best]
     scores = lift(question, seen, by)
     order = sorted(range(len(best)), key=lambda n: (-scores[n], -seen[n].seq))
@@ -356,4 +369,4 @@ def fresh_scopes_first(
         )
         for n in order
     ]
-    return [*moved, *hits[by.depth :]]
+    return [*moved, *hits[len(best) :]]

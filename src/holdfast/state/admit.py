@@ -9,6 +9,7 @@ from typing import Any
 from holdfast.errors import InvalidClaimError
 from holdfast.state.predicates import predicate
 from holdfast.state.records import BELIEF_KINDS, STANCES, Claim, Evidence
+from holdfast.state.slots import SEPARATOR
 
 NAME_BYTES = 1024
 """Of a subject, a predicate, an alias and a reason, each."""
@@ -16,7 +17,7 @@ VALUE_BYTES = 8192
 QUOTE_BYTES = 4096
 """Of one piece of evidence; longer spans are cut when whole events are cited."""
 ALIASES = 32
-_CITATION = re.compile(r"e(\d{1,18})(?:\[(\d{1,10}):(\d{1,10})\])?")
+_CITATION = re.compile(r"e(\d{1,18})(?:\[(\d{1,10}:\d{1,10}(?:,\d{1,10}:\d{1,10})*)\])?")
 _LATEST = 253_402_300_800.0  # the year 10000
 
 
@@ -30,6 +31,8 @@ def admit(claim: Claim) -> None:
     """
     for name in ("subject", "predicate"):
         _check_text(name, getattr(claim, name), NAME_BYTES)
+    if SEPARATOR in claim.predicate:
+        raise InvalidClaimError("a predicate may not hold the character U+001F; leave it out")
     if claim.stance not in STANCES:
         raise InvalidClaimError(f"stance {claim.stance!r} is none of {', '.join(STANCES)}")
     if claim.value != "" or claim.stance != "retract":
@@ -54,30 +57,38 @@ def admit(claim: Claim) -> None:
         _check_text("an alias", alias, NAME_BYTES)
 
 
-def evidence_of(proof: Any) -> tuple[int, tuple[int, int] | None]:
-    """The event that a piece of evidence names, and the bytes of it; None: all of it.
+Spans = tuple[tuple[int, int] | None, ...]
+
+
+def evidence_of(proof: Any) -> tuple[int, Spans]:
+    """The event that a piece of evidence names, and the runs of its bytes; None: all of it.
 
     Examples
     --------
-    >>> evidence_of("e12[0:36]"), evidence_of(7)
-    ((12, (0, 36)), (7, None))
+    >>> evidence_of("e12[0:36,40:44]"), evidence_of(7)
+    ((12, ((0, 36), (40, 44))), (7, (None,)))
     """
     if isinstance(proof, bool):
         raise InvalidClaimError(f"{proof!r} is no evidence; name an event")
     if isinstance(proof, int):
-        return proof, None
+        return proof, (None,)
     if isinstance(proof, Evidence):
-        return proof.seq, (proof.start, proof.end)
+        return proof.seq, ((proof.start, proof.end),)
     if isinstance(proof, str):
         found = _CITATION.fullmatch(proof.strip())
         if found is None:
             raise InvalidClaimError("a citation is written like e12 or e12[0:36]; this is neither")
-        span = None if found[2] is None else (int(found[2]), int(found[3]))
-        return int(found[1]), span
+        return int(found[1]), tuple(map(_span, found[2].split(","))) if found[2] else (None,)
     seq, span = getattr(proof, "seq", None), getattr(proof, "span", None)
     if not isinstance(seq, int):
         raise InvalidClaimError(f"{type(proof).__name__} is no evidence; give a citation")
-    return seq, span
+    quoted = tuple((quote.start, quote.end) for quote in getattr(proof, "quotes", ()))
+    return seq, quoted or (span,)
+
+
+def _span(text: str) -> tuple[int, int]:
+    start, end = text.split(":")
+    return int(start), int(end)
 
 
 def _check_text(name: str, value: Any, most: int) -> None:

@@ -266,7 +266,11 @@ is in 'hot'; legal events are: none
         if after is None:
             self.voided += 1
         else:
-            self._lines.setdefault((operation.scope, operation.name), []).append(after)
+            key = operation.scope, operation.name
+            line = self._lines.setdefault(key, [])
+            if after.event is None and after.version == getattr(operation, "stands_for", 0) > 1:
+                line.clear()  # it stands for all before
+            line.append(after)
         return after
 
     def state(self, name: str, scope: str) -> State:
@@ -339,6 +343,8 @@ is in 'hot'; legal events are: none
         """Return where `operation` leads."""
         line = self._lines.get((operation.scope, operation.name))
         label, before = _label(operation), line[-1] if line else None
+        if isinstance(operation, Declare) and operation.stands_for > 1:
+            before = None  # it stands for all before
         been = before.been if before else frozenset()
         sources: tuple[str, ...] = (operation.source,)
         event, count = None, 1

@@ -167,7 +167,7 @@ at 2; read it, redo the change and send it with expect=2
         recorded time before that of the edit it follows counts as that one.
         """
         key = (edit.scope, edit.name)
-        line = self._lines.get(key)
+        line = self._lines.get(key) if edit.stands_for == 1 else None  # it stands for all before
         try:
             if edit.void:
                 raise PatchError("it is void")
@@ -175,7 +175,7 @@ at 2; read it, redo the change and send it with expect=2
         except PatchError:
             self.voided += 1
             return None
-        line = self._lines.setdefault(key, line or _Line(self.max_bytes))
+        line = self._lines[key] = line or _Line(self.max_bytes)
         line.push(edit, value)
         return line.document(line.version)
 
@@ -226,6 +226,14 @@ at 2; read it, redo the change and send it with expect=2
         """Return every kept version, oldest first; those that deleted it too."""
         line = self._lines.get((scope, name))
         return [line.document(v) for v in range(line.first, line.version + 1)] if line else []
+
+    def made_by(self, name: str, scope: str, seq: int) -> Document | None:
+        """Return a document as the event `seq` left it; None if that is not kept. O(log edits)."""
+        line = self._lines.get((scope, name))
+        kept = bisect_right(line.edits, seq, key=lambda e: e.seq) if line else 0
+        if line is None or not kept or line.edits[kept - 1].seq != seq:
+            return None
+        return line.document(line.first + kept - 1)
 
     def names(self, scope: str) -> list[str]:
         """Return the documents that exist in a scope, sorted."""

@@ -398,21 +398,30 @@ class State:
     def _as_known(self, slot: Slot, query: Query) -> tuple[Belief, ...]:
         return settle(slot, [said for said in self._slots[slot].said if query.knew(said)])
 
-    def search(self, text: str, query: Query, at: float, limit: int = 10) -> list[BeliefHit]:
-        """The beliefs of a time that match some words, best first; see `BeliefIndex.search`."""
+    def search(
+        self, text: str, query: Query, at: float, limit: int = 10, past: bool = False
+    ) -> list[BeliefHit]:
+        """The beliefs of a time that match some words, best first; see `BeliefIndex.search`.
+
+        `past` says that the time is one at which something may have held that ended since; then,
+        and for a past state of the record, an index is made for the occasion: O(beliefs).
+        """
 
         def visible(scope: str) -> bool:
             return any(Scope(one).covers(scope) for one in query.scopes)
 
-        if query.as_of is None and query.before is None:
+        if not past and query.as_of is None and query.before is None:
             index = self._ready_index()
         else:
-            index = BeliefIndex()
+            index = BeliefIndex(history=True)
             for belief in self.beliefs(query):
                 if belief.holds(at):
-                    index.put(belief)
-        found = index.search(text, visible=visible, limit=2 * limit)
-        return [hit for hit in found if hit.belief.holds(at)][:limit]
+                    index.put(belief, self._learnt(belief))
+        return index.search(text, visible=visible, limit=limit, at=at)
+
+    def _learnt(self, belief: Belief) -> Mapping[str, float]:
+        slot = self._slot_of.get(belief.id)
+        return self.aliases.of(slot.key) if slot is not None else {}
 
     def _ready_index(self) -> BeliefIndex:
         if self._index is None:

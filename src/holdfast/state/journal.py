@@ -89,9 +89,12 @@ def encode(entry: Entry) -> bytes:
         "o": entry.op, "p": entry.source, "r": entry.recorded_at, "t": entry.trust,
         "z": entry.scope,
     }  # fmt: skip
-    text = json.dumps(line, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    # Not escaped: reading escapes would join two lone surrogates to one character.
+    text = json.dumps(
+        line, separators=(",", ":"), sort_keys=True, allow_nan=False, ensure_ascii=False
+    )
     packed = zstandard.ZstdCompressor(level=3, dict_data=_DICT, write_content_size=True).compress(
-        text.encode()
+        text.encode("utf-8", "surrogatepass")
     )
     return _CRC.pack(zlib.crc32(packed, entry.id & 0xFFFFFFFF)) + packed
 

@@ -98,7 +98,7 @@ class _Span:
         by = self.ended_by
         if by is None or self.valid_until is None:
             return True
-        return by.claim.stance != "retract" and self.valid_until > _retired_at(self, by)
+        return self.valid_until > max(_retired_at(self, by), self.valid_from)
 
 
 class Outcome(NamedTuple):
@@ -229,7 +229,8 @@ class Line:
                 was = held.current
                 _end(held, one, one.valid_from)
                 self._held, self._floor = None, one.trust
-                return Outcome(action, held.first.id, (held.first.id,) if was else ())
+                ended = was and not held.current
+                return Outcome(action, held.first.id, (held.first.id,) if ended else ())
             case "dispute" if one.claim.stance != "retract":
                 return Outcome(action, self._dispute(one, rival))
         return Outcome(action, held.first.id if held is not None else one.id)
@@ -272,11 +273,11 @@ def _in_order(slot: Slot, statements: Sequence[Statement]) -> list[Statement]:
     """By when what they say began to be so, then by when they were recorded."""
     undated = [one for one in statements if one.claim.valid_from is None]
 
-    def place(one: Statement) -> tuple[float, int, int]:
+    def place(one: Statement) -> tuple[float, bool, int, int]:
         begins = one.valid_from
         if one.claim.valid_from is not None and undated:
             begins = max([begins, *(u.observed_at for u in undated if _outdates(slot, one, u))])
-        return begins, one.seq, one.n
+        return begins, begins > one.valid_from, one.seq, one.n  # after what it outdates
 
     return sorted(statements, key=place)
 
@@ -342,16 +343,24 @@ def _belief(slot: Slot, span: _Span, spans: Sequence[_Span]) -> Belief:
         retired_at=retired,
         superseded_by=next_id,
         why_it_matters=next((w for one in said[::-1] if (w := one.claim.why_it_matters)), None),
-        aliases=tuple(dict.fromkeys(alias for one in said for alias in one.claim.aliases)),
+        aliases=_aliases(span, spans),
         confidence=newest.confidence,
     )
+
+
+def _aliases(span: _Span, spans: Sequence[_Span]) -> tuple[str, ...]:
+    """What people call it: aliases are of the slot, so a new value answers to the old ones."""
+    heard = [span] if span.disputed else [each for each in spans if not each.disputed]
+    names = (alias for each in heard for one in each.statements for alias in one.claim.aliases)
+    return tuple(dict.fromkeys(names))
 
 
 def _status(span: _Span) -> Status:
     if span.disputed:
         return "disputed"
-    if span.never or (span.ended_by is not None and span.ended_by.claim.stance == "retract"):
-        return "retracted"
+    by = span.ended_by
+    if span.never or (by is not None and by.claim.stance == "retract" and not span.current):
+        return "retracted"  # and not only announced to end
     return "inferred" if all(one.claim.inferred for one in span.statements) else "asserted"
 
 

@@ -139,7 +139,7 @@ class Belief:
         ended = (
             self.valid_until is not None
             and self.retired_at is not None
-            and self.valid_until <= self.retired_at
+            and self.valid_until <= max(self.retired_at, self.valid_from)
         )
         return self.status in ("asserted", "inferred") and not ended
 

@@ -12,6 +12,7 @@ from holdfast.state.records import Claim
 
 _SPACE = re.compile(r"\s+")
 _ARTICLE = re.compile(r"^(?:the|a|an|my|our)\s+")
+SEPARATOR = "\x1f"
 _EDGES = " \t\r\n.,;:!?'\"“”‘’()[]"
 
 
@@ -30,7 +31,13 @@ class Slot(NamedTuple):
     @property
     def key(self) -> str:
         """As one string, for journals."""
-        return "\x1f".join(self)
+        return SEPARATOR.join(self)
+
+    @classmethod
+    def of(cls, key: str) -> Slot:
+        """The inverse of `key`; only a scope may hold the separator itself."""
+        scope, *rest = key.rsplit(SEPARATOR, 3)
+        return cls(scope, *rest)
 
 
 def slot_of(claim: Claim, scope: str) -> Slot:
