@@ -148,7 +148,7 @@ def _sample(memory: Memory, data: Dataset, query: Query, unit: Unit) -> Sample:
         scores = [hit.score for hit in scopes]
         seqs = [list(hit.seqs) for hit in scopes]
     kind = "" if question is None else question.kind
-    depth = fresh.DEPTH if unit == "turn" else fresh.depth(kind)
+    depth = fresh.depth(kind)
     placed = _placed(question, scores[:depth], seqs[:depth], tell)
     pairs = {}
     for old in range(len(placed)):

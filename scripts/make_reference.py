@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from holdfast import errors, operations, records, write
+from holdfast.api.audit import ErasureReceipt, Signed
+from holdfast.api.history import Difference, Snapshot
 from holdfast.budget import format_bytes
-from holdfast.cli.root import COMMANDS, FAILURES
+from holdfast.cli.root import FAILURES, SECTIONS
+from holdfast.state import admit
+from holdfast.state.access import Grant
+from holdfast.state.automaton import Automaton, State
+from holdfast.state.documents import Document
+from holdfast.state.patch import MAX_BYTES
 from holdfast.state.reconcile import RULES
+from holdfast.state.records import Belief, Change, Claim, Evidence
 from holdfast.stores import space
+from holdfast.trust.log import Proof
+from holdfast.trust.note import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -24,9 +34,12 @@ TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def commands() -> str:
-    """Return a table of the commands."""
-    rows = [f"| `holdfast {name}` | {line} |" for name, (_, line) in COMMANDS.items()]
-    return "\n".join(["| command | what it does |", "|---|---|", *rows]) + "\n"
+    """Return a table of the commands, by section as `holdfast --help` shows them."""
+    rows = ["| command | what it does |", "|---|---|"]
+    for title, section in SECTIONS.items():
+        rows.append(f"| **{title}** | |")
+        rows += [f"| `holdfast {name}` | {line} |" for name, (_, line) in section.items()]
+    return "\n".join(rows) + "\n"
 
 
 def exceptions() -> str:
@@ -46,14 +59,27 @@ def exceptions() -> str:
 
 def values() -> str:
     """Return a table of the records that cross the boundary, with their fields."""
+    own = (found for found in vars(records).values() if is_dataclass(found))
+    return _records(found for found in own if found.__module__ == records.__name__)
+
+
+def state_values() -> str:
+    """Return the same of the records of state, of time and of proof."""
+    return _records(
+        (
+            Claim, Belief, Evidence, Change, Document, Automaton, State, Grant, Snapshot,
+            Difference, Checkpoint, Signed, Proof, ErasureReceipt,
+        )
+    )  # fmt: skip
+
+
+def _records(found: Iterable[type]) -> str:
     rows = ["| record | what it is | fields |", "|---|---|---|"]
-    for name, found in vars(records).items():
-        if not is_dataclass(found) or found.__module__ != records.__name__:
-            continue
-        summary = (found.__doc__ or "").partition("\n")[0]
-        properties = [n for n, v in vars(found).items() if isinstance(v, property)]
-        names = [field.name for field in fields(found)] + properties
-        rows.append(f"| `{name}` | {summary} | {', '.join(f'`{n}`' for n in names)} |")
+    for kind in found:
+        summary = (kind.__doc__ or "").partition("\n")[0]
+        properties = [n for n, v in vars(kind).items() if isinstance(v, property)]
+        names = [field.name for field in fields(kind)] + properties
+        rows.append(f"| `{kind.__name__}` | {summary} | {', '.join(f'`{n}`' for n in names)} |")
     return "\n".join(rows) + "\n"
 
 
@@ -69,6 +95,9 @@ def limits() -> str:
         ("metadata", f"{format_bytes(write.METADATA_BYTES)} as JSON"),
         ("parents", f"{write.PARENTS:,} sequence numbers"),
         ("budget", f"at least {smallest}"),
+        ("subject, predicate, alias, reason of a belief", f"{format_bytes(admit.NAME_BYTES)} each"),
+        ("value of a belief", format_bytes(admit.VALUE_BYTES)),
+        ("document", f"{format_bytes(MAX_BYTES)} as JSON"),
         ("time of an event", "before the year 10000"),
     )
     lines = [f"| {what} | {limit} |" for what, limit in rows]
@@ -89,6 +118,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "exceptions": exceptions,
     "records": values,
+    "state_records": state_values,
     "limits": limits,
 }
 

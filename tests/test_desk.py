@@ -357,9 +357,7 @@ def test_a_crash_between_claims_and_progress_makes_no_duplicates(
         assert believed(memory, subject="Ana") == [("Ana lives in Porto", "asserted")]
         assert sorted(parents(memory)) == [1, 2]
         assert len(memory.beliefs()) == 2
-        progress = desk.progress()
-        assert (progress.upto, progress.events) == (2, 2)
-        assert progress.claims == (2 if other == "tiny" else 1)
+        assert (desk.progress().upto, desk.progress().events) == (2, 2)
         assert desk.pending(9) == []
 
 

@@ -19,19 +19,19 @@ import numpy as np
 from holdfast.codec import DICTIONARY_BLOCKS, Block, Row, digest, encode_tail, to_row
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
-from holdfast.errors import BudgetError, ClosedError, HoldfastError
+from holdfast.errors import BudgetError, ClosedError, HoldfastError, NotFoundError
 from holdfast.mirror import Changes, Mirror
 from holdfast.recall.columns import NO_EPISODE
 from holdfast.records import Receipt, Tier
-from holdfast.retain import Losses, Retainer, cut, put_block
-from holdfast.state.compact import SHARE, plan_cut
-from holdfast.state.fold import Place
+from holdfast.retain import Losses, Retainer, cut, put_block, trim
+from holdfast.state.asked import Asked, Place
 from holdfast.state.journal import encode
 from holdfast.state.records import Change
 from holdfast.stores.base import Store, Transaction
 from holdfast.written import (
     Embedded,
     Outcome,
+    Ticket,
     Written,
     body_digest,
     conflict,
@@ -41,24 +41,7 @@ from holdfast.written import (
 
 _KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered
 _PAGE = 4096
-_TRIMMED_AT_ONCE = 512  # entries of the journal that one transaction deletes at the most
 _FOUNDING_BYTES = 12 * 4096  # that a new audit log dirties
-
-
-class _Ticket:
-    """One caller's place in the queue."""
-
-    __slots__ = ("alone", "change", "done", "error", "leads", "outcome", "weight")
-
-    def __init__(self, change: Sequence[Written]) -> None:
-        self.change = change
-        self.weight = sum([one.weight for one in change])
-        self.alone = any(getattr(one, "alone", False) for one in change)
-        self.outcome: list[Outcome | HoldfastError] = []
-        self.error: BaseException | None = None
-        self.leads = False
-        self.done = threading.Lock()
-        self.done.acquire()
 
 
 class Committer:
@@ -89,7 +72,7 @@ class Committer:
             self._surprise, self._episodes = deepcopy((like._surprise, like._episodes))
         self._clock = clock
         self._durable = durable
-        self._queue: list[_Ticket] = []
+        self._queue: list[Ticket] = []
         self._gate = threading.Lock()  # guards the queue and who leads
         self._leading = False
         self.writing = threading.Lock()  # held by whoever uses the store's writing half
@@ -122,7 +105,7 @@ class Committer:
         StoreError, BudgetError
             If the transaction failed: then nothing of this call is stored.
         """
-        ticket = _Ticket(changes)
+        ticket = Ticket(changes)
         with self._gate:
             if self._closed:
                 raise ClosedError("the memory was closed; open it again")
@@ -165,7 +148,7 @@ class Committer:
                 if not ticket.leads:
                     ticket.done.release()
 
-    def _take(self) -> list[_Ticket]:
+    def _take(self) -> list[Ticket]:
         """The front of the queue, as much as fits one transaction; at least one ticket."""
         size = taken = 0
         limit = self._store.batch_bytes()
@@ -188,7 +171,7 @@ class Committer:
 
     # ---- one transaction -------------------------------------------------------------------
 
-    def _commit(self, batch: Sequence[_Ticket]) -> None:
+    def _commit(self, batch: Sequence[Ticket]) -> None:
         flat = [change for ticket in batch for change in ticket.change]
         shelve = self._mirror.shelf.due(self._mirror.columns)
         need = sum(ticket.weight for ticket in batch) + (
@@ -391,6 +374,7 @@ class Committer:
             if change.asked is not None:
                 place = Place(seq, at, now, event.scope, change.content)
                 try:
+                    self._refuse_erased(change.asked)
                     self._mirror.state.stage(changes.draft, change.asked, place)
                 except HoldfastError as error:  # the caller's; everybody else's changes go on
                     outcomes.append(error)
@@ -410,6 +394,12 @@ class Committer:
             changes.appended.append((row, change.terms))
             outcomes.append(row)
         return outcomes, keyed
+
+    def _refuse_erased(self, asked: Asked) -> None:
+        """What was quoted may have been erased since: then nothing may rest on it."""
+        for seq in asked.cited:
+            if self._mirror.audit.erased(seq):
+                raise NotFoundError(f"event {seq} was erased, so nothing can rest on it")
 
     def _train(self, tx: Transaction, changes: Changes) -> None:
         """Once there is enough to learn from, keep a dictionary if it pays for itself."""
@@ -471,31 +461,14 @@ class Committer:
     def _journal(self, tx: Transaction, changes: Changes) -> dict[int, tuple[Change, ...]]:
         """Write what was done to state; what each event changed."""
         done: dict[int, tuple[Change, ...]] = {}
-        self._trim(tx, changes)
+        if changes.draft.entries:
+            trim(tx, self._store, self._mirror, changes)
         for entry in changes.draft.entries:
             data = encode(entry)
             tx.put_cell("state", entry.id, data)
             changes.journaled += len(data)
             done[entry.seq] = (*done.get(entry.seq, ()), entry.change)
         return done
-
-    def _trim(self, tx: Transaction, changes: Changes) -> None:
-        """While the journal is over its share, delete more of it than is added."""
-        mirror, share = self._mirror, int(self._store.capacity() * SHARE)
-        if not changes.draft.entries or mirror.journal_bytes <= share:
-            return
-        if not mirror.cut.drop:
-            mirror.cut = plan_cut(mirror.state, share)
-            for entry in mirror.cut.put:
-                data = encode(entry)
-                tx.put_cell("state", entry.id, data)
-                changes.put.append(entry)
-            tx.set_meta("state_horizon", str(max(mirror.state_horizon, mirror.cut.horizon)))
-            changes.horizon = mirror.cut.horizon
-        most = min(_TRIMMED_AT_ONCE, 2 * len(changes.draft.entries) + 16)
-        most = min(most, max(0, tx.slack() // (2 * _PAGE) - 8))
-        changes.trimmed = mirror.cut.drop[:most]
-        tx.delete_cells("state", changes.trimmed)
 
     def _receipt(self, row: Row, losses: Losses, done: Mapping[int, tuple[Change, ...]]) -> Receipt:
         return Receipt(

@@ -110,7 +110,7 @@ def _names_entry(selector: Selector, entry: Entry) -> bool:
         return False
     if selector.scope is not None and Scope(selector.scope).covers(entry.scope):
         return True
-    if selector.source is not None and entry.source == selector.source:
+    if selector.source is not None and selector.source in entry.sources:
         return True
     if selector.subject is None:
         return False

@@ -318,10 +318,12 @@ class Mirror:
 
     def _trim(self, changes: Changes) -> None:
         held = self.state.entries
-        self.journal_bytes -= sum(len(encode(held[id])) for id in changes.trimmed if id in held)
+        old = [*changes.trimmed, *(entry.id for entry in changes.put)]
+        self.journal_bytes -= sum(len(encode(held[id])) for id in old if id in held)
+        self.journal_bytes += sum(len(encode(entry)) for entry in changes.put)
         self.state.replace(changes.put)
         self.state.drop(changes.trimmed)
-        self.cut.drop = self.cut.drop[len(changes.trimmed) :]
+        self.cut.done(len(changes.trimmed))
         self.state_horizon = max(self.state_horizon, changes.horizon)
 
     def _compact(self) -> None:

@@ -18,7 +18,7 @@ from holdfast.errors import InvalidClaimError
 from holdfast.lower import row_terms, text_of
 from holdfast.mirror import Mirror
 from holdfast.recall.columns import Bools, Rows
-from holdfast.recall.fresh import DEPTH, SCOPES, fresh_first, fresh_scopes_first
+from holdfast.recall.fresh import DEEP, fresh_first, fresh_scopes_first
 from holdfast.recall.fuse import Ranking, candidates, score, score_scopes
 from holdfast.recall.look import Look
 from holdfast.recall.pack import SMALLEST_LINE, Packer, pack_hits
@@ -26,8 +26,8 @@ from holdfast.recall.pool import join, probe, unread
 from holdfast.recall.query import Query, parse
 from holdfast.recall.weights import Weights
 from holdfast.records import KINDS, Context, Event, Hit, Scope, ScopeHit
-from holdfast.state.fold import Query as BeliefQuery
 from holdfast.state.admit import QUOTE_BYTES
+from holdfast.state.query import Query as BeliefQuery
 from holdfast.state.records import Belief, Evidence
 from holdfast.trust.levels import source_of
 
@@ -103,7 +103,7 @@ def rank_scopes(
     with mirror.lock:
         look = _look(mirror, query, answer, filters)
         look_up = partial(mirror.postings.match, limit=0, allowed=look.visible)
-        room, read = max(limit, SCOPES), partial(terms_of, mirror)
+        room, read = max(limit, DEEP), partial(terms_of, mirror)
         hits = score_scopes(look, reader.weights, room, look_up, read)
     idf = look.match.idf.tolist()
     return fresh_scopes_first(look.query, idf, hits, partial(told, mirror))[:limit]
@@ -155,7 +155,7 @@ def _score(
 ) -> Ranking:
     with reader.mirror.lock:
         look = _look(reader.mirror, query, answer, filters)
-        found = score(look, reader.weights, max(limit, DEPTH), explain)
+        found = score(look, reader.weights, max(limit, DEEP), explain)
     idf = look.match.idf.tolist()
     hits = fresh_first(look.query, idf, found.hits, partial(told, reader.mirror))
     return found._replace(hits=hits[:limit])
@@ -197,7 +197,7 @@ def _visible(mirror: Mirror, filters: Filters) -> Bools | None:
     seen = columns.visible(filters.scopes, filters.since, filters.until, filters.before)
     if not mirror.state.revoked:
         return seen
-    allowed = _trusted(mirror)[columns.who]
+    allowed: Bools = _trusted(mirror)[columns.who]
     return allowed if seen is None else seen & allowed
 
 
@@ -356,7 +356,9 @@ def why_not(
             return f"event {seq} is in the context, which holds everything that is visible"
         return f"event {seq} repeats the words of an earlier event, which is in the context"
     answer = yield Embed(text)
-    hits = _score(reader, parse(text, _asked_at(reader, filters)), answer, filters, n, explain=False).hits
+    hits = _score(
+        reader, parse(text, _asked_at(reader, filters)), answer, filters, n, explain=False
+    ).hits
     place = next((i for i, hit in enumerate(hits, 1) if hit.seq == seq), None)
     packer = Packer(tokens, reader.count)
     pack_hits(packer, hits[:limit], _View(mirror, filters), text, explain=False)

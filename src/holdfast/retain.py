@@ -23,10 +23,14 @@ from holdfast.mirror import BlockEntry, Changes, Mirror, give_back
 from holdfast.recall.columns import Rows
 from holdfast.records import Tier
 from holdfast.retention.base import Policy, Tiers, View
-from holdfast.stores.base import Transaction
+from holdfast.state.compact import SHARE, plan_cut
+from holdfast.state.journal import encode
+from holdfast.stores.base import Store, Transaction
 
 _SLICE = 1 / 3  # share of the kept bytes that one plan is to free, by and by
 _PLANNED_AT_ONCE = 65_536  # events whose columns a policy sees together; bounds its RAM
+_PAGE = 4096
+_TRIMMED_AT_ONCE = 512  # entries of the journal that one transaction deletes at the most
 BLOCK_BYTES = 16384
 _BLOCK_ROWS = 512
 _SPAN = 512  # numbers that one rewriting may span: leaves so near share two or three rows
@@ -229,6 +233,23 @@ def cut(tail: list[Row], tail_bytes: int, new: list[Row]) -> tuple[list[list[Row
             blocks.append(rows[start:end])
             start, size = end, 0
     return blocks, rows[start:], size
+
+
+def trim(tx: Transaction, store: Store, mirror: Mirror, changes: Changes) -> None:
+    """While the journal of state is over its share, delete more of it than is added."""
+    share = int(store.capacity() * SHARE)
+    if mirror.journal_bytes <= share:
+        return
+    room = max(0, tx.slack() // (2 * _PAGE) - 8)
+    if not mirror.cut.drop:
+        at_once = max(8, min(_TRIMMED_AT_ONCE, store.batch_bytes() // 2048))
+        mirror.cut = plan_cut(mirror.state, share, at_once, mirror.lock)
+        changes.put, changes.horizon = mirror.cut.put, mirror.cut.horizon
+        for entry in mirror.cut.put:
+            tx.put_cell("state", entry.id, encode(entry))
+        tx.set_meta("state_horizon", str(max(mirror.state_horizon, mirror.cut.horizon)))
+    changes.trimmed = mirror.cut.first(min(room, _TRIMMED_AT_ONCE))
+    tx.delete_cells("state", changes.trimmed)
 
 
 def put_block(tx: Transaction, mirror: Mirror, changes: Changes, block: Block) -> None:

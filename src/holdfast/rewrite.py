@@ -15,7 +15,7 @@ from holdfast.mirror import Mirror
 from holdfast.records import Tier
 from holdfast.stores.base import Shelf, Transaction
 from holdfast.stores.sqlite import SqliteStore
-from holdfast.trust.tree import LostLeaves
+from holdfast.trust.lost import LostLeaves
 
 ROLLBACK = "rollback"
 """The mark of going back: the name of the snapshot."""
@@ -78,7 +78,8 @@ def roll_back(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, name: s
     _join_trees(mirror, store, snapshot, size)
     with store.transaction() as tx:
         tx.set_meta("next_seq", str(next_seq))
-        for key in ("state_horizon", "embedder"):
+        read = {*store.metas("extract:"), *snapshot.metas("extract:")}  # how far models came
+        for key in ("state_horizon", "embedder", *sorted(read)):
             if (value := snapshot.meta(key)) is not None:
                 tx.set_meta(key, value)
             else:

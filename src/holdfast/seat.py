@@ -368,6 +368,6 @@ class Seat(Rights):
         return (change for page in pages for change in page)
 
     def _pages(
-        self, *, scope: Scopes | None, after: int, timeout_s: float | None
+        self, *, scope: Scopes | None = None, after: int = 0, timeout_s: float | None = None
     ) -> Iterator[list[Change]]:
         return self._memory._paged(partial(self.changes, scope=scope), after, timeout_s)

@@ -23,7 +23,7 @@ from holdfast.errors import EventTooLargeError, InvalidEventError
 from holdfast.extract.base import Extractor
 from holdfast.lower import speaker_terms
 from holdfast.records import KINDS, BulkReceipt, Event, Receipt
-from holdfast.state.fold import Asked
+from holdfast.state.asked import Asked
 from holdfast.state.records import Claim, Trust
 from holdfast.trust.levels import source_of, trust_of
 from holdfast.written import Append
@@ -33,6 +33,7 @@ Counter = Callable[[str], int]
 LABEL_BYTES = 1024  # speaker, role, channel, scope and key, each
 METADATA_BYTES = 65_536
 PARENTS = 1024
+MOST_CLAIMS = 64  # that are read from one event
 _LATEST = 253_402_300_800.0  # the year 10000
 
 
@@ -160,7 +161,11 @@ def extract(event: Event, writer: Writer) -> Asked | None:
     claims = writer.extractor.claims(event.text, speaker=event.speaker, role=event.role, at=at)
     if writer.admits is not None:
         claims = [claim for claim in claims if writer.admits(event, claim)]
-    return Asked(tuple(claims), source_of(event), trust) if claims else None
+    asked = Asked(tuple(claims[:MOST_CLAIMS]), source_of(event), trust) if claims else None
+    while asked is not None and asked.weight > writer.largest() // 2:
+        fewer = asked.operations[: len(asked.operations) // 2]
+        asked = replace(asked, operations=fewer) if fewer else None
+    return asked
 
 
 def _batches(events: Iterable[Event], writer: Writer) -> Iterator[list[Append]]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from holdfast.codec import digest
 from holdfast.derive import passages
-from holdfast.errors import IdempotencyError
+from holdfast.errors import HoldfastError, IdempotencyError
 from holdfast.records import Event, Receipt
 from holdfast.retain import BLOCK_BYTES
-from holdfast.state.fold import Asked
+from holdfast.state.asked import Asked
 from holdfast.state.records import Change
 
 _PAGE = 4096
@@ -75,6 +77,22 @@ Written = Append | Embedded
 Outcome = Receipt | None
 
 
+class Ticket:
+    """One caller's place in the queue."""
+
+    __slots__ = ("alone", "change", "done", "error", "leads", "outcome", "weight")
+
+    def __init__(self, change: Sequence[Written]) -> None:
+        self.change = change
+        self.weight = sum([one.weight for one in change])
+        self.alone = any(getattr(one, "alone", False) for one in change)
+        self.outcome: list[Outcome | HoldfastError] = []
+        self.error: BaseException | None = None
+        self.leads = False
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
 def scheme(embedder: str) -> str:
     """What a stored vector is: whose it is, and of what."""
     return f"{embedder}+{passages.SCHEME}"
@@ -86,7 +104,7 @@ def body_digest(change: Append) -> bytes:
     Of a change of state, that is what it does, too; what an extractor makes of a text is not given.
     """
     event = change.event
-    given = [
+    given: list[Any] = [
         event.speaker, event.role, event.channel, event.kind, event.at, event.scope,
         dict(event.metadata), event.parents, event.pinned, isinstance(event.content, str),
     ]  # fmt: skip

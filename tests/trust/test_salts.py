@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import AuditError
+from holdfast.trust.lost import decode_chapter
 from holdfast.trust.salts import MAX_EVENTS, Salts
-from holdfast.trust.tree import decode_chapter
 
 MASTER = bytes(range(32))
 SEQS = st.one_of(

@@ -13,19 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import AuditError
-from holdfast.trust.tree import (
-    EMPTY_ROOT,
+from holdfast.trust.lost import (
     MAX_LEAVES,
     LostLeaves,
-    Tree,
     chapter_id,
     decode_chapter,
     encode_chapter,
     leaf_hash,
     node_hash,
-    verify_consistency,
-    verify_inclusion,
 )
+from holdfast.trust.tree import EMPTY_ROOT, Tree, verify_consistency, verify_inclusion
 
 # The leaves and hashes of the tests of Certificate Transparency and of transparency-dev/merkle.
 CT_LEAVES = [

@@ -16,7 +16,7 @@ from holdfast.mirror import Mirror
 from holdfast.records import Receipt, Tier
 from holdfast.retain import Retainer
 from holdfast.retention.oldest import Oldest
-from holdfast.state.fold import Asked, Note, Revoke
+from holdfast.state.asked import Asked, Note, Revoke
 from holdfast.state.records import Trust
 from holdfast.stores.sqlite import SqliteStore
 from holdfast.trust.log import Proof, checkpoints

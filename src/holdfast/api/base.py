@@ -15,7 +15,7 @@ from holdfast.commit import Committer
 from holdfast.errors import InvalidEventError
 from holdfast.mirror import Mirror
 from holdfast.records import Event, Receipt, Tier
-from holdfast.state.fold import Asked
+from holdfast.state.asked import Asked
 from holdfast.stores.sqlite import SqliteStore
 
 Time = float | datetime | str | None
@@ -49,7 +49,7 @@ class Parts:
         """Record an event that says how state is changed, and change it."""
         event = Event(
             text, speaker=asked.source or None, kind="state", at=seconds(at),
-            scope=scope.strip("/"), key=key, parents=parents,
+            scope=scope.strip("/"), metadata={"trust": int(asked.trust)}, key=key, parents=parents,
         )  # fmt: skip
         return write.observe(self._writer, event, asked)
 

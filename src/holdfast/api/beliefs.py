@@ -12,7 +12,8 @@ from holdfast.api.base import Parts, Scopes, Time, seconds
 from holdfast.errors import InvalidClaimError, NotFoundError
 from holdfast.records import Item, Receipt
 from holdfast.state.admit import admit, evidence_of
-from holdfast.state.fold import Asked, Query
+from holdfast.state.asked import Asked
+from holdfast.state.query import Query
 from holdfast.state.records import Belief, BeliefKind, Claim, Evidence, Stance, Trust
 from holdfast.trust.levels import trust_of
 

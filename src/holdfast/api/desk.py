@@ -15,7 +15,7 @@ from holdfast.extract.desk import Extracted, Pending, Spent
 from holdfast.extract.progress import Progress, Spending
 from holdfast.records import KINDS, Record, Tier
 from holdfast.state.admit import QUOTE_BYTES, admit
-from holdfast.state.fold import Asked
+from holdfast.state.asked import Asked
 from holdfast.state.records import Claim, Evidence, Trust
 from holdfast.trust.levels import source_of, trust_of
 
@@ -138,11 +138,10 @@ class MemoryDesk:
             return Progress(ahead=here, events=1, refused=len(result.claims))
         event, source = record.event, (result.by or self._name)[:_LONGEST_SOURCE]
         asked = Asked(claims, source, min(Trust.DERIVED, trust_of(event)))
-        # The same words whatever the claims are, so that the key finds its event again.
         said, key = f"claims of event {result.seq}", f"{self._key}:{result.seq}"
         try:
             receipt = self._memory._change_state(said, event.scope, asked, key, here, event.at)
-        except IdempotencyError:  # another model was there before a crash: its claims stay
+        except IdempotencyError:  # before a crash the answer was another: its claims stay
             return Progress(ahead=here, events=1)
         made, refused = len(receipt.changes), len(result.claims) - len(claims)
         return Progress(ahead=here, events=1, claims=made, refused=refused)

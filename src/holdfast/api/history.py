@@ -18,7 +18,8 @@ from holdfast.errors import ConflictError, InvalidEventError, NotFoundError
 from holdfast.mirror import Mirror
 from holdfast.records import Tier
 from holdfast.rewrite import ROLLBACK, roll_back
-from holdfast.state.fold import Asked, Note, State
+from holdfast.state.asked import Asked, Note
+from holdfast.state.fold import State
 from holdfast.state.patch import diff as json_diff
 from holdfast.state.records import Belief, Trust
 from holdfast.stores.space import size_of

@@ -12,8 +12,8 @@ from holdfast.errors import AccessError, ClosedError, NotFoundError
 from holdfast.records import Receipt, Scope
 from holdfast.state.access import Grant, Right
 from holdfast.state.aliases import Use
+from holdfast.state.asked import Asked
 from holdfast.state.credit import ENOUGH
-from holdfast.state.fold import Asked
 from holdfast.state.journal import MOST_PER_EVENT
 from holdfast.state.records import Belief, Change, Claim, Trust
 

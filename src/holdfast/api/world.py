@@ -7,10 +7,10 @@ from typing import Any
 
 from holdfast.api.base import Parts, Time, seconds
 from holdfast.errors import NotFoundError
+from holdfast.state.asked import Asked
 from holdfast.state.automaton import Automaton, Declare, Step
 from holdfast.state.automaton import State as AutomatonState
 from holdfast.state.documents import Document, Edit, Form
-from holdfast.state.fold import Asked
 from holdfast.state.records import Trust
 
 

@@ -98,7 +98,8 @@ def _automaton(name: str, value: Any) -> Automaton:
             f"an automaton has no {unknown[0]!r}; it has {', '.join(sorted(fields))}"
         )
     rows = {key: value.get(key, []) for key in ("states", "transitions", "final")}
-    if not all(isinstance(row, list) for row in (*rows.values(), *rows["transitions"])):
-        raise click.UsageError("states, transitions, each of these, and final are lists")
+    lists = all(isinstance(row, list) for row in rows.values())
+    if not lists or not all(isinstance(move, list) for move in rows["transitions"]):
+        raise click.UsageError("states, final, transitions and each of these are lists")
     moves = tuple(tuple(move) for move in rows["transitions"])
     return Automaton(name, tuple(rows["states"]), value["initial"], moves, tuple(rows["final"]))

@@ -124,6 +124,14 @@ budget_option = click.option(
 )
 
 
+def read_text(path: str) -> str:
+    """Return the text of a file that the command line names."""
+    try:
+        return Path(path).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{path} is not UTF-8") from None
+
+
 def confirm(question: str, yes: bool) -> None:
     """Ask on standard error whether to go on; without a yes, nothing is done."""
     if yes:
@@ -136,6 +144,11 @@ def confirm(question: str, yes: bool) -> None:
         raise click.UsageError("nobody answered; say --yes to go on without being asked") from None
     if not agreed:
         raise click.ClickException("not confirmed; nothing was changed")
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words: "1 event", "2,000 events"."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def show_time(at: float) -> str:

@@ -9,6 +9,7 @@ import click
 from holdfast.cli.common import (
     by_option,
     confirm,
+    counted,
     file_argument,
     json_option,
     open_memory,
@@ -80,12 +81,12 @@ def fork(file: str, target: str, snapshot: str | None, as_json: bool) -> None:
         progress("copying"),
         memory.fork(target, snapshot=snapshot) as twin,
     ):
-        made = {"path": target, "snapshot": snapshot, "events": len(twin),
+        made: dict[str, Any] = {"path": target, "snapshot": snapshot, "events": len(twin),
                 "origin": twin.audit_origin}  # fmt: skip
     if as_json:
         print_json(made)
     else:
-        click.echo(f"forked to {target}: {made['events']:,} events")
+        click.echo(f"forked to {target}: {counted(made['events'], 'event')}")
 
 
 @click.command()
@@ -120,9 +121,9 @@ def rollback(file: str, name: str, by: str, yes: bool, as_json: bool) -> None:
     with open_memory(file) as memory:
         change = memory.diff(name)  # says so if there is no such snapshot
         confirm(
-            f"Roll {file} back to {name!r}? {change.events_added:,} events, "
-            f"{len(change.began):,} beliefs and {len(change.documents):,} documents "
-            "that came or changed since are undone",
+            f"Roll {file} back to {name!r}? What came since is undone: "
+            f"events {change.events_added:,}, beliefs {len(change.began):,}, "
+            f"documents {len(change.documents):,}",
             yes,
         )
         with progress("rolling back"):
@@ -130,7 +131,7 @@ def rollback(file: str, name: str, by: str, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "withdrawn": withdrawn})
     else:
-        click.echo(f"back at {name}; {withdrawn:,} events were withdrawn")
+        click.echo(f"back at {name}; {counted(withdrawn, 'event')} withdrawn")
 
 
 @click.command()

@@ -47,7 +47,7 @@ SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; be
 @click.option("--speaker", help="For events that name no speaker.")
 @click.option(
     "--kind",
-    type=click.Choice(KINDS),
+    type=click.Choice([kind for kind in KINDS if kind != "state"]),
     default="message",
     show_default=True,
     help="For events that name no kind.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,14 @@ import click
 from holdfast.cli.common import (
     by_option,
     confirm,
+    counted,
     file_argument,
     json_option,
     open_memory,
     plain,
     print_json,
     progress,
+    read_text,
     yes_option,
 )
 from holdfast.errors import AuditError
@@ -47,26 +48,25 @@ def verify(file: str, note: str | None, keys: tuple[str, ...], as_json: bool) ->
         raise click.UsageError("--key says who may have signed a --note; give one")
     with open_memory(file) as memory, progress("reading everything back"):
         found = memory.verify()
-        if note is not None:
-            try:
-                _check_note(memory, note, keys)
-            except AuditError as wrong:
-                found = replace(found, ok=False, problems=(*found.problems, str(wrong)))
+        broken = None if note is None else _broken(memory, note, keys)
     if as_json:
-        print_json(found)
-    elif found.ok:
-        click.echo(f"ok: {found.events:,} events in {found.blocks:,} blocks match their checksums")
-        if note is not None:
-            signed = ", which a trusted key signed" if keys else ""
-            click.echo(f"ok: the log extends the checkpoint in {note}{signed}")
+        problems = [*found.problems, *([broken] if broken else [])]
+        print_json({**plain(found), "ok": not problems, "problems": problems})
+        return 3 if problems else 0
     if found.ok:
-        return 0
-    if not as_json:
-        click.echo(f"error: {file} has {len(found.problems):,} problems", err=True)
+        click.echo(f"ok: {found.events:,} events in {found.blocks:,} blocks match their checksums")
+    else:
+        click.echo(f"error: {file} has {counted(len(found.problems), 'problem')}", err=True)
         for problem in found.problems:
             click.echo(f"  {problem}", err=True)
         click.echo(f"hint: save what can be read with: holdfast export {file} OUT.jsonl", err=True)
-    return 3
+    if broken:
+        click.echo(f"error: {note} does not vouch for {file}: {broken}", err=True)
+        click.echo("hint: check that note, key and file belong together", err=True)
+    elif note is not None:
+        signed = ", which a trusted key signed" if keys else ""
+        click.echo(f"ok: the log extends the checkpoint in {note}{signed}")
+    return 0 if found.ok and not broken else 3
 
 
 @click.command("new-key")
@@ -82,7 +82,10 @@ def new_key(name: str, out: str, as_json: bool) -> None:
     """
     from holdfast.trust.note import new_key as make
 
-    private, public = make(name)
+    try:
+        private, public = make(name)
+    except AuditError as wrong:
+        raise click.UsageError(str(wrong)) from None
     with open(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(private + "\n")
     if as_json:
@@ -108,7 +111,7 @@ def checkpoint(
         if listing:
             kept = memory.checkpoints()
         else:
-            key = None if key_file is None else Path(key_file).read_text("utf-8").strip()
+            key = None if key_file is None else read_text(key_file).strip()
             made = memory.checkpoint(key)
     if listing:
         if as_json:
@@ -116,7 +119,7 @@ def checkpoint(
             return
         for one in kept:
             signed = "  signed" if one.note else ""
-            click.echo(f"{one.checkpoint.size:>10,} events  {_base64(one)}{signed}")
+            click.echo(f"{counted(one.checkpoint.size, 'event'):>14}  {_base64(one)}{signed}")
         if not kept:
             click.echo(f"no checkpoints; make one with: holdfast checkpoint {file}")
         return
@@ -129,7 +132,7 @@ def checkpoint(
         click.echo(text, nl=False)
     else:
         signed = "signed checkpoint" if made.note else "checkpoint"
-        click.echo(f"wrote a {signed} of {made.checkpoint.size:,} events to {out}")
+        click.echo(f"wrote a {signed} of {counted(made.checkpoint.size, 'event')} to {out}")
 
 
 @click.command()
@@ -183,7 +186,7 @@ def erase(
         raise click.UsageError("say what to erase: --event, --scope, --subject or --source")
     with open_memory(file) as memory:
         copies = len(memory.snapshots())
-        beside = f" and its {copies:,} snapshot{'s' * (copies != 1)}" if copies else ""
+        beside = f" and its {counted(copies, 'snapshot')}" if copies else ""
         confirm(f"Erase {', '.join(named)} from {file}{beside}? It cannot be undone", yes)
         with progress("erasing"):
             receipt = memory.erase(
@@ -201,25 +204,31 @@ def checkpoint_json(made: Signed) -> dict[str, Any]:
     return {**checkpoint, "signed": bool(made.note), "note": made.note or made.checkpoint.text()}
 
 
-def _check_note(memory: Memory, path: str, keys: tuple[str, ...]) -> None:
-    """Check a checkpoint in a file, signed or not."""
+def _broken(memory: Memory, path: str, keys: tuple[str, ...]) -> str | None:
+    """Return why a checkpoint in a file, signed or not, does not hold; None: it does."""
     from holdfast.trust.note import Checkpoint
 
-    note = Path(path).read_text("utf-8")
-    if keys:
-        memory.check_note(note, *keys)
-        return
-    if "\n\n" in note:
+    note = read_text(path)
+    if not keys and "\n\n" in note:
         raise click.UsageError("the note is signed; name the public key that you trust by --key")
-    memory.prove_extends(Checkpoint.parse(note))
+    try:
+        if keys:
+            memory.check_note(note, *keys)
+        else:
+            memory.prove_extends(Checkpoint.parse(note))
+    except AuditError as wrong:
+        return str(wrong)
+    return None
 
 
 def _tell_receipt(receipt: ErasureReceipt) -> None:
     """Print what an erasure removed and what proves it."""
-    click.echo(f"erased {receipt.events:,} events and {receipt.entries:,} changes of state")
-    for name, events in receipt.snapshots:
-        click.echo(f"  and {events:,} events from snapshot {name}")
-    click.echo(f"recorded as e{receipt.seq}; the log of {receipt.size:,} events has the root")
+    events, changes = counted(receipt.events, "event"), counted(receipt.entries, "change")
+    click.echo(f"erased {events} and {changes} of state")
+    for name, erased in receipt.snapshots:
+        click.echo(f"  and {counted(erased, 'event')} from snapshot {name}")
+    size = counted(receipt.size, "event")
+    click.echo(f"recorded as e{receipt.seq}; the log of {size} has the root")
     click.echo(f"  {receipt.root.hex()}")
     if receipt.leaves:
         click.echo("leaves that stay in it, and tell nothing without their salts:")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from holdfast.api.history import Difference, Snapshot
 from holdfast.budget import format_bytes
-from holdfast.cli.common import show_time, show_when
+from holdfast.cli.common import counted, show_time, show_when
 from holdfast.state.automaton import State
 from holdfast.state.documents import Document
 from holdfast.state.records import Belief, Change
@@ -83,7 +83,7 @@ def aside(*words: str) -> Text:
 
 def belief_line(belief: Belief) -> Text:
     """Return a belief on one line, with when, whence and where it holds."""
-    line = mark(belief) + Text(f" {belief.id}", style="bold") + Text(f"  {belief.text}")
+    line = Text.assemble(mark(belief), (f" {belief.id}", "bold"), f"  {belief.text}")
     kind = "" if belief.kind == "fact" else belief.kind
     word = fate(belief)
     cited = " ".join(f"[{piece.citation}]" for piece in belief.evidence)
@@ -116,8 +116,8 @@ def print_timeline(beliefs: Sequence[Belief]) -> None:
     ):
         out.print(Text(f"{subject} {predicate.replace('_', ' ')}", style="bold"))
         for belief, (start, end) in group:
-            line = Text(f"  {start:<{first}} – {end:<{last}}  ", style="dim") + mark(belief)
-            line += Text(f" {belief.value:<{value}}")
+            when = f"  {start:<{first}} – {end:<{last}}  "
+            line = Text.assemble((when, "dim"), mark(belief), f" {belief.value:<{value}}")
             what = "" if belief.kind == "fact" else belief.kind
             out.print(line + aside(belief.id, fate(belief), by_whom(belief), what, belief.scope))
             for piece in belief.evidence:
@@ -135,46 +135,68 @@ def print_outcome(change: Change, beliefs: Iterable[Belief]) -> None:
     """Print what a claim did, the belief it did it to, and those that ended with it."""
     out = console()
     word = ACTIONS.get(change.action, change.action).format(retired=", ".join(change.retired))
-    out.print(Text(word, style=TINTS.get(change.action, "")) + aside(f"recorded as e{change.seq}"))
+    said = Text.assemble((word, TINTS.get(change.action, "")), aside(f"recorded as e{change.seq}"))
+    out.print(said)
     for belief in beliefs:
         out.print(belief_line(belief))
 
 
 def change_line(change: Change) -> Text:
     """Return one change of state as a watcher sees it."""
-    line = Text(f"e{change.seq}.{change.n}", style="bold")
     if change.action == "gap":
         return Text(f"changes up to e{change.seq} are no longer kept", style="yellow")
-    line += Text(f"  {show_time(change.at)}  ", style="dim")
-    line += Text(change.action, style=TINTS.get(change.action, "cyan"))
-    detail = change.detail
-    if "subject" in detail:
-        said = f"{detail['subject']} {detail['predicate'].replace('_', ' ')} {detail['value']}"
-        line += Text(f" {change.what}  {said.strip()}")
-    else:
-        op = str(detail.get("op", ""))
-        line += Text(f" {op if op != change.action else ''} {change.what}".replace("  ", " "))
+    word, said = _said(change)
     ends = f"ends {', '.join(change.retired)}" if change.retired else ""
-    return line + aside(ends, change.scope)
+    return Text.assemble(
+        (f"e{change.seq}.{change.n}", "bold"),
+        (f"  {show_time(change.at)}  ", "dim"),
+        (word, TINTS.get(word, "cyan")),
+        f" {said}".rstrip(),
+        aside(ends, change.scope),
+    )
+
+
+def _said(change: Change) -> tuple[str, str]:
+    """Return what was done, as a verb, and to what."""
+    told, what = change.detail, change.what
+    if "subject" in told:
+        text = f"{told['subject']} {told['predicate'].replace('_', ' ')} {told['value']}"
+        return change.action, f"{what}  {text.strip()}"
+    match change.action:
+        case "document":
+            return str(told.get("form", "change")), f"document {what}"
+        case "declare":
+            return "declare", f"automaton {what}"
+        case "step":
+            return "step", f"automaton {what}: {told.get('event', '')}"
+        case "grant":
+            verb = "grant" if told.get("given", True) else "withdraw"
+            return verb, f"{told.get('right', '')} to {what}"
+        case "revoke":
+            return ("revoke" if told.get("revoked", True) else "reinstate"), what
+        case "erase":
+            gone = (told.get("events", 0), "event"), (told.get("entries", 0), "change")
+            return "erase", ", ".join(counted(*one) for one in gone)
+    return change.action.replace("_", " "), what
 
 
 def print_difference(found: Difference) -> None:
     """Print what differs between two moments, as a patch reads: + began, - ended, ~ changed."""
     out = console()
     for belief in found.ended:
-        out.print(Text(f"- {belief.id}  {belief.text}", style="red") + aside(belief.scope))
+        out.print(_row("-", f"{belief.id}  {belief.text}", belief.scope))
     for belief in found.began:
-        out.print(Text(f"+ {belief.id}  {belief.text}", style="green") + aside(belief.scope))
+        out.print(_row("+", f"{belief.id}  {belief.text}", belief.scope))
     for (scope, name), patch in sorted(found.documents.items()):
         if patch is None:
-            out.print(Text(f"- document {name}", style="red") + aside(scope))
+            out.print(_row("-", f"document {name}", scope))
             continue
-        out.print(Text(f"~ document {name}", style="yellow") + aside(scope))
+        out.print(_row("~", f"document {name}", scope))
         for step in patch:
             out.print(Text(f"    {json.dumps(step, ensure_ascii=False)}", style="dim"))
     for (scope, name), (before, after) in sorted(found.automata.items()):
-        moved = f"~ automaton {name}: {before or 'absent'} → {after or 'absent'}"
-        out.print(Text(moved, style="yellow") + aside(scope))
+        moved = f"automaton {name}: {before or 'absent'} → {after or 'absent'}"
+        out.print(_row("~", moved, scope))
     if not (found.began or found.ended or found.documents or found.automata):
         out.print("no belief, document or automaton differs")
     counts = (
@@ -182,6 +204,12 @@ def print_difference(found: Difference) -> None:
         f"{found.events_lowered:,} kept at a lower tier"
     )
     out.print(Text(f"events: {counts}", style="dim"))
+
+
+def _row(sign: str, words: str, scope: str) -> Text:
+    """Return a line of a difference."""
+    colour = {"+": "green", "-": "red", "~": "yellow"}[sign]
+    return Text.assemble((f"{sign} {words}", colour), aside(scope))
 
 
 def print_document(found: Document) -> None:
@@ -194,17 +222,23 @@ def print_document(found: Document) -> None:
 
 def document_line(found: Document) -> Text:
     """Return the line above a document: name, version, when."""
-    line = Text(found.name, style="bold") + Text(f"  version {found.version}")
     gone = "deleted" if found.deleted else ""
-    return line + aside(gone, show_time(found.recorded_at), f"e{found.seq}", found.scope)
+    return Text.assemble(
+        (found.name, "bold"),
+        f"  version {found.version}",
+        aside(gone, show_time(found.recorded_at), f"e{found.seq}", found.scope),
+    )
 
 
 def automaton_line(found: State) -> Text:
     """Return an automaton on one line: where it is, and what may happen next."""
-    line = Text(found.automaton.name, style="bold") + Text("  in ")
-    line += Text(found.state, style="green" if found.final else "cyan")
     legal = f"next: {', '.join(found.events)}" if found.events else "no event is legal"
-    return line + aside("done" if found.final else "", legal, found.scope)
+    return Text.assemble(
+        (found.automaton.name, "bold"),
+        "  in ",
+        (found.state, "green" if found.final else "cyan"),
+        aside("done" if found.final else "", legal, found.scope),
+    )
 
 
 def print_steps(states: Sequence[State]) -> None:
@@ -212,23 +246,29 @@ def print_steps(states: Sequence[State]) -> None:
     out = console()
     for found in states:
         how = f"{found.event} → " if found.event else "declared: "
-        line = Text(f"{found.version:>4}  {show_time(found.recorded_at)}  ", style="dim")
         who = ", ".join(source for source in found.sources if source)
-        line += Text(f"{how}{found.state}") + aside(f"e{found.seq}", f"by {who}" if who else "")
-        out.print(line)
-
-
-def snapshot_line(found: Snapshot) -> Text:
-    """Return a snapshot on one line."""
-    line = Text(found.name, style="bold") + Text(f"  {show_time(found.at)}")
-    return line + aside(f"up to e{found.seq}", format_bytes(found.nbytes))
+        by = f"by {who}" if who else ""
+        out.print(_version(found.version, found.recorded_at, how + found.state, found.seq, by))
 
 
 def print_documents(versions: Sequence[Document]) -> None:
     """Print the versions of a document, one on a line."""
     out = console()
     for found in versions:
-        line = Text(f"{found.version:>4}  {show_time(found.recorded_at)}  ", style="dim")
         value = "deleted" if found.deleted else json.dumps(found.value, ensure_ascii=False)
-        line += Text(value if len(value) <= QUOTED else value[: QUOTED - 1] + "…")
-        out.print(line + aside(f"e{found.seq}"))
+        value = value if len(value) <= QUOTED else value[: QUOTED - 1] + "…"
+        out.print(_version(found.version, found.recorded_at, value, found.seq))
+
+
+def _version(number: int, at: float, words: str, seq: int, by: str = "") -> Text:
+    """Return the line of one version of something."""
+    return Text.assemble((f"{number:>4}  {show_time(at)}  ", "dim"), words, aside(f"e{seq}", by))
+
+
+def snapshot_line(found: Snapshot) -> Text:
+    """Return a snapshot on one line."""
+    return Text.assemble(
+        (found.name, "bold"),
+        f"  {show_time(found.at)}",
+        aside(f"up to e{found.seq}", format_bytes(found.nbytes)),
+    )

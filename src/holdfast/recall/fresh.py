@@ -29,15 +29,15 @@ from holdfast.recall.query import Query
 from holdfast.records import Hit, ScopeHit
 
 PART = "fresh"  # what a hit's score gained by it, among its parts
-DEPTH = 10  # events that may change places
-SCOPES = 20  # scopes that may where a question says "now"
+DEPTH = 10  # hits that may change places
+DEEP = 20  # hits that may where a question says "now", so that one may come up among the ten
 _READ = 3000  # characters of an event that are looked at
 _SENTENCES = 40
 _RUN = 0.5  # what two terms side by side count, against the terms themselves
 _FAR = 2.0  # score by which a better hit is more than a little better
 _SMOOTH = 0.5
 # What a newer hit must have of what the older one has of the question: more without the rarest of
-# its terms, nearly all to come up among the first ten from below.
+# its terms, nearly all, in the same words, to come up among the first ten from below.
 _LEAST, _HALF, _WHOLE = 0.3, 0.5, 0.9
 
 Said = tuple[str, str]  # a speaker and their words
@@ -187,7 +187,7 @@ def pair(question: Asked, hits: Sequence[Placed], old: int, new: int) -> list[fl
     rarest = max(before.held, key=lambda t: (idf[t], t), default=None)
     has_rarest = rarest is None or rarest in after.held
     least = _WHOLE if new >= DEPTH else _LEAST if has_rarest else _HALF
-    if core < least:
+    if core < least or (new >= DEPTH and not before.runs & after.runs):
         return None
     frame = sum(runs[side] for side in before.runs & after.runs) + _SMOOTH
     head = sum(idf.get(t, 0.0) for t in question.head) or 1.0
@@ -293,7 +293,7 @@ def lifted(
 
 
 def fresh_first(query: Query, idf: Sequence[float], hits: Sequence[Hit], tell: Tell) -> list[Hit]:
-    """Hits with what was restated behind its restatement; only the first ten change places.
+    """Hits with what was restated behind its restatement; only the first few change places.
 
     Parameters
     ----------
@@ -310,7 +310,8 @@ def fresh_first(query: Query, idf: Sequence[float], hits: Sequence[Hit], tell: T
 
     Notes
     -----
-    Reads the text of ten events, if the question asks how things stand, and else none.
+    Reads the text of the first ten events (of twenty, where the question says "now"), if the
+    question asks how things stand, and else none.
 
     References
     ----------
@@ -323,19 +324,19 @@ def fresh_first(query: Query, idf: Sequence[float], hits: Sequence[Hit], tell: T
     by = model("events")
     if question is None or question.kind not in by.bars or len(hits) < 2:
         return list(hits)
-    best = hits[:DEPTH]
+    best = hits[: depth(question.kind)]
     seen = [placed(question, hit.score, (hit.seq,), tell) for hit in best]
     moved = [
         hit if score == hit.score else _moved(hit, score)
         for hit, score in zip(best, lift(question, seen, by), strict=True)
     ]
     moved.sort(key=lambda hit: (-hit.score, -hit.seq))
-    return [*moved, *hits[DEPTH:]]
+    return [*moved, *hits[len(best) :]]
 
 
 def depth(kind: str) -> int:
-    """Scopes that may change places: more where the question says "now"."""
-    return SCOPES if kind.startswith("now") else DEPTH
+    """Hits that may change places: more where the question says "now"."""
+    return DEEP if kind.startswith("now") else DEPTH
 
 
 def _moved(hit: Hit, score: float) -> Hit:
@@ -350,8 +351,7 @@ def fresh_scopes_first(
 
     Notes
     -----
-    Reads the text of up to three events of each of the first ten scopes; of twenty, where the
-    question says "now", so that one may come up among the first ten.
+    Reads the text of up to three events of each of the first ten scopes, or of twenty.
     """
     question = asked(query, idf, anyone=True)
     by = model("scopes")

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from holdfast.codec import digest
 from holdfast.errors import AccessError
@@ -18,82 +18,19 @@ from holdfast.state.access import Access, Grant
 from holdfast.state.aliases import Aliases, Use
 from holdfast.state.aliases import from_json as use_from
 from holdfast.state.aliases import to_json as use_to
+from holdfast.state.asked import OPS, Asked, Note, Place, Revoke, as_json
 from holdfast.state.automaton import Automata, Declare, Step
 from holdfast.state.credit import Credit
 from holdfast.state.documents import Documents, Edit
 from holdfast.state.index import BeliefHit, BeliefIndex
 from holdfast.state.journal import MOST_PER_EVENT, Entry, bind, claim_to, statement
+from holdfast.state.query import Query
 from holdfast.state.reconcile import Line, Outcome, Statement, settle
 from holdfast.state.records import Belief, Claim
 from holdfast.state.slots import Slot, plain, slot_of
+from holdfast.state.wording import shared
 
 _REVOCABLE = frozenset({"claim", "document", "declare", "step", "use"})
-_ENTRY = 1200  # bytes that an entry takes beside its body, with its share of the pages above
-
-
-@dataclass(frozen=True, slots=True)
-class Revoke:
-    """Leave out all that a source ever did to state, or (`revoked` False) take it back in."""
-
-    source: str
-    revoked: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        return {"s": self.source, "r": self.revoked}
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that was done to the memory as a whole: it changes no state, and is journaled."""
-
-    action: str
-    what: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(self.detail)
-
-
-Operation = Claim | Edit | Declare | Step | Grant | Note | Revoke | Use
-
-_OPS: Mapping[type[Operation], str] = {
-    Claim: "claim", Edit: "document", Declare: "declare", Step: "step", Grant: "grant",
-    Note: "note", Revoke: "revoke", Use: "use",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Operations on state as they come with an event, not yet recorded.
-
-    `promoted` is the belief that a claim copies from another scope.
-    """
-
-    operations: tuple[Operation, ...]
-    source: str
-    trust: int
-    promoted: str | None = None
-
-    @property
-    def alone(self) -> bool:
-        """Whether it must be checked against a state that nothing uncommitted is laid over."""
-        return not all(isinstance(one, (Claim, Use)) for one in self.operations)
-
-    @property
-    def weight(self) -> int:
-        """About the bytes of pages that journaling it dirties, and no fewer."""
-        sizes = [len(json.dumps(_as_json(one))) for one in self.operations]
-        return sum(2 * size + _ENTRY for size in sizes)
-
-
-class Place(NamedTuple):
-    """Where and when an event is recorded, and the content that its evidence is in."""
-
-    seq: int
-    at: float
-    recorded_at: float
-    scope: str
-    content: bytes
 
 
 @dataclass
@@ -110,39 +47,6 @@ class Draft:
             line = known[slot].copy() if slot in known else Line(slot)
             self._slots[slot] = line
         return line.add(said)
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which beliefs are wanted: None is any, and a scope includes what lies inside it."""
-
-    scopes: tuple[str, ...] = ("",)
-    subject: str | None = None
-    predicate: str | None = None
-    kind: str | None = None
-    as_of: float | None = None  # as the record stood then
-    before: int | None = None  # as the record stood before that event
-
-    def sees(self, slot: Slot) -> bool:
-        return (
-            (self.subject is None or slot.subject == plain(self.subject))
-            and any(Scope(scope).covers(slot.scope) for scope in self.scopes)
-        )  # fmt: skip
-
-    def knew(self, said: Statement) -> bool:
-        return (self.as_of is None or said.recorded_at <= self.as_of) and (
-            self.before is None or said.seq < self.before
-        )
-
-    def names(self, belief: Belief) -> bool:
-        """Whether a belief is about the subject, and all else that is asked for."""
-        wanted = self.subject is None or plain(belief.subject) == plain(self.subject)
-        return wanted and self.wants(belief)
-
-    def wants(self, belief: Belief) -> bool:
-        return (self.predicate is None or belief.predicate == self.predicate) and (
-            self.kind is None or belief.kind == self.kind
-        )
 
 
 class State:
@@ -213,7 +117,7 @@ class State:
         place: Place,
     ) -> Entry:
         scope, what = place.scope, ""
-        if asked.source in self.revoked and _OPS[type(one)] in _REVOCABLE:
+        if asked.source in self.revoked and OPS[type(one)] in _REVOCABLE:
             raise AccessError(f"{asked.source!r} was revoked; reinstate it first")
         if isinstance(one, Edit):
             self.documents.check(one)
@@ -229,31 +133,42 @@ class State:
         elif isinstance(one, Note):
             return _entry(place, n, asked, scope, one.action, one.to_json(), one.action, one.what)
         else:
-            what = self._used(one)
-        op = _OPS[type(one)]
-        return _entry(place, n, asked, scope, op, _as_json(one), op, what)
+            return self._stage_use(one, n, asked, place)
+        op = OPS[type(one)]
+        return _entry(place, n, asked, scope, op, as_json(one), op, what)
 
-    def _used(self, use: Use) -> str:
-        """The belief that a use is of: the newest of its slot."""
-        found = self.of(Slot(*use.slot.split("\x1f")))
-        return found[-1].id if found else ""
+    def _stage_use(self, use: Use, n: int, asked: Asked, place: Place) -> Entry:
+        """A use of what its slot holds, and the words that were no news then."""
+        found = self.of(Slot.of(use.slot))
+        used = next((one for one in found[::-1] if one.current), found[-1] if found else None)
+        what, known = (used.id, used.text) if used else ("", "")
+        body = use_to(use) | {"k": shared(use.query, known)}
+        return _entry(place, n, asked, place.scope, "use", body, "use", what)
 
     def apply(self, entries: Iterable[Entry]) -> None:
         """Take over entries that are recorded, in the order of the journal."""
         for entry in entries:
             self.entries[entry.id] = entry
-            if entry.source in self.revoked and entry.op in _REVOCABLE:
+            if self.leaves_out(entry):
                 continue
             if entry.op == "claim":
                 self._take_claim(entry)
             else:
                 self._take_other(entry)
 
+    def leaves_out(self, entry: Entry) -> bool:
+        """Whether an entry is recorded but does not count: one of its sources was revoked."""
+        return entry.op in _REVOCABLE and not self.revoked.isdisjoint(entry.sources)
+
     def drop(self, ids: Iterable[int]) -> None:
-        """Forget claims and uses whose absence changes nothing that is held; see `compact`."""
+        """Forget entries whose absence changes nothing that is held, and uses; see `compact`."""
+        relearn = False
         for id in ids:
             entry = self.entries.pop(id, None)
-            if entry is None or entry.op != "claim":
+            if entry is None:
+                continue
+            relearn = relearn or entry.op == "use" or "pr" in entry.body
+            if entry.op != "claim":
                 continue
             said = statement(entry)
             slot = self._slot_of.pop(said.id, None)
@@ -265,6 +180,19 @@ class State:
                 del self._slots[slot]
             if self._index is not None:
                 self._reindex(slot)
+        if relearn:
+            self._relearn()
+
+    def _relearn(self) -> None:
+        """Learn aliases and credit anew, from the entries that are left."""
+        self.aliases, self.credit, self._index = Aliases(), Credit(), None
+        for entry in self.entries.values():
+            if self.leaves_out(entry):
+                continue
+            if entry.op == "use":
+                self._take_use(entry)
+            elif entry.op == "claim" and "pr" in entry.body:
+                self.credit.promoted(f"b{entry.seq}.{entry.n}", entry.source)
 
     def replace(self, entries: Iterable[Entry]) -> None:
         """Put entries in the place of those with their ids that they stand for."""
@@ -298,7 +226,7 @@ class State:
             if base is None:
                 continue
             old = next(e for e in entries if (e.seq, e.n) == (base.seq, base.n))
-            op = _OPS[type(base)]
+            op = OPS[type(base)]
             gone = [entry.id for entry in entries if entry.id < old.id]
             yield replace(old, op=op, body=base.to_json(), source=base.source), gone
 
@@ -347,13 +275,9 @@ class State:
         self.entries = entries
 
     def _take_use(self, entry: Entry) -> None:
-        use = replace(
-            use_from(entry.body), seq=entry.seq, n=entry.n, at=entry.at, by=entry.source
-        )  # fmt: skip
-        known = self.belief(entry.what)
-        self.credit.used(entry.what, entry.source, use.helpful)
-        for key in self.aliases.learn(use, known.text if known else ""):
-            slot = Slot(*key.split("\x1f"))
+        self.credit.used(entry.what, entry.source, bool(entry.body["h"]))
+        for key in _learn(self.aliases, entry):
+            slot = Slot.of(key)
             if self._index is not None and slot in self._slots:
                 self._reindex(slot)
 
@@ -390,9 +314,8 @@ class State:
 
     def beliefs(self, query: Query) -> Iterator[Belief]:
         """Every belief that is wanted, history included, by slot and valid time."""
-        timeless = query.as_of is None and query.before is None
         for slot in sorted(slot for slot in self._slots if query.sees(slot)):
-            found = self.of(slot) if timeless else self._as_known(slot, query)
+            found = self.of(slot) if query.timeless else self._as_known(slot, query)
             yield from (belief for belief in found if query.wants(belief))
 
     def _as_known(self, slot: Slot, query: Query) -> tuple[Belief, ...]:
@@ -410,18 +333,24 @@ class State:
         def visible(scope: str) -> bool:
             return any(Scope(one).covers(scope) for one in query.scopes)
 
-        if not past and query.as_of is None and query.before is None:
+        if not past and query.timeless:
             index = self._ready_index()
         else:
-            index = BeliefIndex(history=True)
+            index, aliases = BeliefIndex(history=True), self._aliases_at(query)
             for belief in self.beliefs(query):
                 if belief.holds(at):
-                    index.put(belief, self._learnt(belief))
+                    index.put(belief, aliases.of(self._slot_of[belief.id].key))
         return index.search(text, visible=visible, limit=limit, at=at)
 
-    def _learnt(self, belief: Belief) -> Mapping[str, float]:
-        slot = self._slot_of.get(belief.id)
-        return self.aliases.of(slot.key) if slot is not None else {}
+    def _aliases_at(self, query: Query) -> Aliases:
+        """What had been learnt when the record stood as a query asks."""
+        if query.timeless:
+            return self.aliases
+        past = Aliases()
+        for entry in self.entries.values():
+            if entry.op == "use" and query.knew(entry) and not self.leaves_out(entry):
+                _learn(past, entry)
+        return past
 
     def _ready_index(self) -> BeliefIndex:
         if self._index is None:
@@ -495,6 +424,13 @@ def _entry(
     )  # fmt: skip
 
 
+def _learn(aliases: Aliases, entry: Entry) -> tuple[str, ...]:
+    """Take in a use; the slots that it bears on."""
+    use = use_from(entry.body)
+    use = replace(use, seq=entry.seq, n=entry.n, at=entry.at, by=entry.source)
+    return aliases.learn(use, entry.body.get("k", ""))
+
+
 def _canonical(belief: Belief) -> list[Any]:
     return [
         belief.scope, belief.subject, belief.predicate, belief.value, belief.kind, belief.status,
@@ -502,12 +438,6 @@ def _canonical(belief: Belief) -> list[Any]:
         belief.why_it_matters, sorted(belief.aliases), belief.confidence,
         sorted([piece.digest.hex(), piece.start, piece.end] for piece in belief.evidence),
     ]  # fmt: skip
-
-
-def _as_json(one: Operation) -> Mapping[str, Any]:
-    if isinstance(one, Claim):
-        return claim_to(one)
-    return use_to(one) if isinstance(one, Use) else one.to_json()
 
 
 def _aliases(aliases: Aliases) -> Any:

@@ -59,6 +59,11 @@ class Entry:
         return self.seq * MOST_PER_EVENT + self.n
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Who answers for it: several where it stands for entries that were dropped."""
+        return (self.source, *self.body.get("o", ()))
+
+    @property
     def change(self) -> Change:
         """What it did, as watchers see it."""
         return Change(
@@ -75,11 +80,21 @@ def statement(entry: Entry) -> Statement:
     )  # fmt: skip
 
 
+_TOLD: Mapping[str, Mapping[str, str]] = {  # what watchers are told of each operation's body
+    "document": {"form": "f"},
+    "step": {"event": "e"},
+    "grant": {"right": "r", "given": "g"},
+    "revoke": {"revoked": "r"},
+    "erase": {"events": "events", "entries": "entries"},
+}
+
+
 def _detail(entry: Entry) -> Mapping[str, Any]:
     if entry.op == "claim":
         said = {"subject": entry.body["s"], "predicate": entry.body["p"], "value": entry.body["v"]}
         return said | ({"from": entry.body["pr"]} if "pr" in entry.body else {})
-    return {"op": entry.op}
+    told = _TOLD.get(entry.op, {})
+    return {"op": entry.op} | {n: entry.body[k] for n, k in told.items() if k in entry.body}
 
 
 def encode(entry: Entry) -> bytes:

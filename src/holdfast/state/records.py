@@ -136,12 +136,11 @@ class Belief:
         One whose end is announced, or whose `valid_until` was given, is current until `holds` says
         otherwise.
         """
-        ended = (
-            self.valid_until is not None
-            and self.retired_at is not None
-            and self.valid_until <= max(self.retired_at, self.valid_from)
-        )
-        return self.status in ("asserted", "inferred") and not ended
+        if self.valid_until is None:
+            return self.status in ("asserted", "inferred")
+        if self.status == "disputed" or self.retired_at is None:
+            return self.status != "disputed"
+        return self.valid_until > max(self.retired_at, self.valid_from)
 
     def holds(self, at: float) -> bool:
         """Whether it was so at a time, as far as is known; a disputed belief never is."""

@@ -71,6 +71,18 @@ def phrases(query: str, known: str = "") -> list[str]:
     return list(found)
 
 
+def shared(query: str, known: str) -> str:
+    """The words of a query that a text holds, too: for `phrases`, they say as much as all of it.
+
+    Examples
+    --------
+    >>> shared("whose is the piano number?", "Rosa piano 555")
+    'piano'
+    """
+    held = frozenset(terms(known))
+    return " ".join(c for c in query.split() if (found := terms(c)) and held.issuperset(found))
+
+
 def _runs(query: str, known: Collection[int]) -> Iterator[list[str]]:
     """Stretches of adjacent words that are worth learning."""
     run: list[str] = []

@@ -361,6 +361,11 @@ class SqliteStore:
             rows = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchall()
         return str(rows[0][0]) if rows else None
 
+    def metas(self, prefix: str) -> list[str]:
+        """The keys of `meta` that begin so."""
+        rows = self._read("SELECT key FROM meta WHERE substr(key, 1, ?) = ?", len(prefix), prefix)
+        return [key for (key,) in rows]
+
     def tail(self, after: int = 0) -> list[tuple[int, bytes]]:
         return self._read("SELECT seq, data FROM tail WHERE seq > ? ORDER BY seq", after)
 

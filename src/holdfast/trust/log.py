@@ -19,9 +19,10 @@ from holdfast.codec import BYTES, PINNED, Row
 from holdfast.errors import AuditError
 from holdfast.records import Tier
 from holdfast.stores.base import Store, Transaction
+from holdfast.trust.lost import LostLeaves, leaf_hash
 from holdfast.trust.note import Checkpoint
 from holdfast.trust.salts import KEY_BYTES, Salts
-from holdfast.trust.tree import LostLeaves, Tree, leaf_hash
+from holdfast.trust.tree import Tree
 
 MOST_CHECKPOINTS = 64
 """Checkpoints that stay provable beside those of snapshots; older ones thin out."""
@@ -81,6 +82,10 @@ class AuditLog:
         tx.set_meta("audit_from", str(self.first))
         for id in self.salts.rows():
             tx.put_cell("salt", id, self.salts.row(id) or b"")
+
+    def erased(self, seq: int) -> bool:
+        """Whether an event was erased."""
+        return self.salts.salt(seq) is None
 
     # ---- leaves ----------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from hashlib import blake2b, shake_256
 from zlib import crc32
 
 from holdfast.errors import AuditError
-from holdfast.trust.tree import chapter_id, decode_chapter, encode_chapter
+from holdfast.trust.lost import chapter_id, decode_chapter, encode_chapter
 
 SALT_BYTES = 16
 KEY_BYTES = 32
