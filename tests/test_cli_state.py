@@ -465,8 +465,19 @@ def test_rolling_back_asks(home: Shell) -> None:
     assert home.json("beliefs")[0]["value"] == "Faro"
     assert home.on("rollback", "monday", typed="y\n") == "back at monday; 1 event withdrawn\n"
     assert home.json("beliefs")[0]["value"] == "Porto"
-    assert home.json("rollback", "monday", "--yes")["name"] == "monday"
+    assert home.json("rollback", "monday", "--yes") == {"name": "monday", "withdrawn": 1}
     home.failure("rollback", "friday", "--yes", code=1)
+
+
+def test_a_snapshot_that_the_memory_was_rolled_back_behind(home: Shell) -> None:
+    home.on("snapshot", "monday")
+    home.on("believe", "Ana", "lives_in", "Faro")
+    taken = home.json("snapshot", "tuesday")
+    home.on("rollback", "monday", "--yes")
+    assert home.json("snapshot")[1] == taken
+    home.on("rollback", "tuesday", "--yes")
+    assert home.json("beliefs")[0]["value"] == "Faro"
+    assert home.json("snapshot")[1] == taken
 
 
 def test_an_interrupted_question_changes_nothing(

@@ -153,10 +153,10 @@ def errors(seat: Seat, seqs: list[int]) -> dict[str, Any]:
     return found
 
 
-def transcript(program: list[Op]) -> list[Any]:
+def transcript(program: list[Op], embedder: str | None) -> list[Any]:
     """All that Bo is told while Ana works through a program in private."""
     clock, found = Clock(), []
-    with opened(clock=clock) as memory:
+    with opened(clock=clock, embedder=embedder) as memory:
         ana, bo = memory.seat(ANA), memory.seat(BO)
         for who in (ANA, BO):
             for right in ("read", "write"):
@@ -183,17 +183,19 @@ def transcript(program: list[Op]) -> list[Any]:
                 found.append(bo.retract("kelp", "colour"))
                 found.append(told(lambda: bo.delete_document("desk")))
             found.append(errors(bo, [hers, 10_000]))
+        assert memory.settle()
         found.append(everything(bo, memory._committer.newest))
     return found
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.lists(st.tuples(ops, ops), min_size=2, max_size=4))
+@pytest.mark.parametrize("embedder", [None, "scripted"])
+@settings(max_examples=8, deadline=None)
+@given(pairs=st.lists(st.tuples(ops, ops), min_size=2, max_size=4))
 def test_what_one_principal_does_in_private_changes_nothing_for_another(
-    pairs: list[tuple[Op, Op]],
+    embedder: str | None, pairs: list[tuple[Op, Op]]
 ) -> None:
     one, other = ([pair[i] for pair in pairs] for i in (0, 1))
-    for a, b in zip(transcript(one), transcript(other), strict=True):
+    for a, b in zip(transcript(one, embedder), transcript(other, embedder), strict=True):
         if isinstance(a, dict):
             for name in a:
                 assert repr(a[name]) == repr(b[name]), name
@@ -335,6 +337,8 @@ def test_no_name_no_role_and_no_trust_can_be_borrowed() -> None:
                 bo.observe_many([event])
         with pytest.raises(AccessError, match="for the owner"):
             bo.observe("x", role="developer")
+        with pytest.raises(InvalidEventError, match="text"):
+            bo.observe("x", role=5)  # type: ignore[arg-type]
         with pytest.raises(InvalidEventError, match="state"):
             bo.observe("promote b1.0", kind="state")
         with pytest.raises(AccessError, match="USER"):

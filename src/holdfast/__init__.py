@@ -24,19 +24,28 @@ from holdfast.records import (
     Tier,
     Usage,
 )
+from holdfast.state.records import Belief, Change, Claim, Evidence, Trust
 
 if TYPE_CHECKING:
     from holdfast.aio import AsyncMemory
     from holdfast.memory import Memory, Verification
+    from holdfast.seat import Seat
+    from holdfast.several import recall_across
+    from holdfast.state.automaton import Automaton
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AsyncMemory",
+    "Automaton",
+    "Belief",
     "BulkReceipt",
+    "Change",
+    "Claim",
     "Context",
     "Episode",
     "Event",
+    "Evidence",
     "Hit",
     "Item",
     "Memory",
@@ -46,16 +55,22 @@ __all__ = [
     "Record",
     "Scope",
     "ScopeHit",
+    "Seat",
     "Tier",
+    "Trust",
     "Usage",
     "Verification",
     "errors",
+    "recall_across",
 ]
 
 _LAZY = {
     "AsyncMemory": "holdfast.aio",
+    "Automaton": "holdfast.state.automaton",
     "Memory": "holdfast.memory",
+    "Seat": "holdfast.seat",
     "Verification": "holdfast.memory",
+    "recall_across": "holdfast.several",
 }
 
 

@@ -70,6 +70,7 @@ def select(mirror: Mirror, selector: Selector) -> Doomed:
     """Everything that a selector names, and all that rests on it alone. Linear in what is kept."""
     state = mirror.state
     seqs = {row.seq for row in mirror.rows() if _names(selector, row)}
+    seqs |= {seq for seq in selector.events if 0 < seq < mirror.next_seq}  # evicted, but quoted
     entries = {entry.id for entry in state.entries.values() if _names_entry(selector, entry)}
     if selector.subject is not None:
         for id in entries:

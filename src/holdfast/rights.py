@@ -153,6 +153,8 @@ class Rights:
         if event.kind == "state":
             raise InvalidEventError('events of kind "state" are made by changing state')
         spoken = replace(event, speaker=self.principal, scope=where, key=self._key(event.key))
+        if not all(isinstance(one, str) for one in (event.role or "", event.channel or "")):
+            raise InvalidEventError("role and channel must be text; name them")
         if trust_of(spoken) > Trust.USER:
             raise AccessError(f"{self.principal!r} may not speak for the owner; give another role")
         return spoken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -158,7 +158,7 @@ class HistoryApi(Parts):
         return twin
 
     def rollback(self, name: str, *, by: str = "") -> int:
-        """Make the content what it was at a snapshot; how many events that withdrew.
+        """Make the content what it was at a snapshot; how many kept events that withdrew.
 
         Their numbers are not used again, and the audit log keeps their leaves. The snapshot stays.
         What had been evicted since is back.
@@ -176,10 +176,10 @@ class HistoryApi(Parts):
         memory finishes it. Writers and other processes wait meanwhile.
         """
         with self._opened(name) as snapshot, self._committer.still():
-            before = self._mirror.next_seq
+            since, columns = self._snapshot(name).seq, self._mirror.columns
+            withdrawn = int(np.count_nonzero(columns.alive & (columns.seq > since)))
             roll_back(self._mirror, self._store, snapshot, name)
             self._committer.relearn()
-            withdrawn = before - 1 - self._snapshot(name).seq
         note = Note("rollback", name)
         self._change_state(f"rollback to {name}", "", Asked((note,), by, Trust.OWNER))
         self._changed()
@@ -235,12 +235,11 @@ class HistoryApi(Parts):
         if not path.exists():
             raise NotFoundError(f"there is no snapshot {name!r}; known: {self._known_snapshots()}")
         with self._mirror.lock:
-            taken = [
-                entry
-                for entry in self._mirror.state.entries.values()
-                if entry.op == "snapshot" and entry.what == name
-            ]
-        seq, at = (taken[-1].seq, taken[-1].recorded_at) if taken else (0, path.stat().st_mtime)
+            taken = _taken(self._mirror.state, name)
+        if taken is None:  # the memory was rolled back to before it: only its own file knows
+            with closing(SqliteStore(path)) as store, store.exclusive():
+                taken = _taken(Mirror(store, None).state, name)
+        seq, at = taken or (0, path.stat().st_mtime)
         return Snapshot(name, seq, at, size_of(path), path)
 
     @contextmanager
@@ -283,6 +282,12 @@ class HistoryApi(Parts):
 
     def _snapshot_exists(self, name: str) -> bool:
         return bool(_NAME.fullmatch(name)) and self._snapshot_path(name).exists()
+
+
+def _taken(state: State, name: str) -> tuple[int, float] | None:
+    """The event that took a snapshot, and when."""
+    found = [one for one in state.entries.values() if one.op == "snapshot" and one.what == name]
+    return (found[-1].seq, found[-1].recorded_at) if found else None
 
 
 def _tiers(mirror: Mirror, cut: int) -> dict[int, int]:

@@ -61,7 +61,7 @@ _NUMBERS = (
 _NUMERALS = {word: str(n) for word, n in _NUMBERS}
 _FIGURE = re.compile(
     rf"([$€£¥])?\s?(\d[\d,]*(?:[.:/-]\d+)*|\b(?:{'|'.join(_NUMERALS)})\b)(?:k\b)?(%|\s?percent)?"
-    r"(?:st|nd|rd|th)?((?:[-\s]+[A-Za-z]+){0,3})",
+    r"(?:st|nd|rd|th)?(?=((?:[-\s]+[A-Za-z]+){0,3}))",
     re.IGNORECASE,
 )
 
