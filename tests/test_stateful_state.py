@@ -1,10 +1,12 @@
-"""One machine drives the state of a memory and a plain model of it, through time and its undoing."""
+"""One machine drives the state of a memory and a plain model of it, forth and back in time."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +166,7 @@ class StateMachine(RuleBasedStateMachine):
                 valid_from,
                 until,
                 tuple(evidence) or (seq,),
-            )  # fmt: skip
+            )
         )
         self._check_receipt(receipt.changes, before, seq)
 
@@ -204,7 +206,7 @@ class StateMachine(RuleBasedStateMachine):
                 stance="retract",
                 valid_from=valid_from,
                 rests_on=(seq,),
-            )  # fmt: skip
+            )
         )
         self._check_receipt(self.receipt.changes, before, seq)
 
@@ -388,7 +390,7 @@ class StateMachine(RuleBasedStateMachine):
                 "lives_in",
                 "the fork",
                 rests_on=(claim.seq,),
-            )  # fmt: skip
+            )
         )
         self.model.done.append(
             Done(edit.seq, edit.recorded_at, "", "", "document", "desk", ("put", {"a": "fork"}))
@@ -456,7 +458,7 @@ class StateMachine(RuleBasedStateMachine):
         expected = self._beliefs()
         found = memory.beliefs(status="all", limit=limit)
         assert shapes(found) == shapes(expected)
-        assert all(a.scope <= b.scope for a, b in zip(found, found[1:], strict=False))
+        assert all(a.scope <= b.scope for a, b in pairwise(found))
         for at in (None, T0 - 50, T0 + 3, T0 + 2000):
             now = self._moment() if at is None else at
             holding = [b for b in expected if b.holds(now)]
@@ -575,10 +577,8 @@ class FullMachine(StateMachine):
 
     @rule(budget=st.sampled_from(["640 KiB", "800 KiB", "1 MiB"]))
     def resize(self, budget: str) -> None:
-        try:
+        with contextlib.suppress(BudgetError):
             self.memory.resize(budget)
-        except BudgetError:
-            pass
 
 
 class TalkingMachine(RuleBasedStateMachine):

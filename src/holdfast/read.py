@@ -345,7 +345,8 @@ def why_not(
         row = mirror.columns.find(seq)
         if row is None:
             never = seq < 1 or seq >= mirror.next_seq
-            return f"event {seq} " + ("was never observed" if never else "was evicted")
+            gone = "was erased" if not never and mirror.audit.erased(seq) else "was evicted"
+            return f"event {seq} " + ("was never observed" if never else gone)
         visible = _visible(mirror, filters)
         if visible is not None and not visible[row]:
             return f"event {seq} is outside the scope or the time that was asked for"

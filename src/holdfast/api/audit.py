@@ -85,7 +85,7 @@ class AuditApi(Parts):
             made = Checkpoint(audit.origin, size, tree.root(), lines)
             note = sign(made.text(), key) if key else ""
             with self._store.transaction() as tx:
-                audit.keep(tx, made, note)
+                audit.keep(tx, self._store, made, note)
                 audit.thin(tx, self._store)
         return Signed(made, note)
 

@@ -201,7 +201,7 @@ class BeliefsApi(Parts):
     ) -> list[Belief]:
         """Every belief ever held or disputed about a subject, oldest first by valid time.
 
-        What the budget made the journal drop is not in it; `Usage` and `state_horizon` say so.
+        What the budget made the journal drop is not in it; `changes` then begins with a "gap".
         """
         self._refresh()
         filters = self._filters(scope, as_of=as_of)

@@ -117,7 +117,7 @@ scopes_option = click.option(
 )
 as_of_option = click.option("--as-of", type=Time(), help="As the record stood at this time.")
 valid_at_option = click.option("--valid-at", type=Time(), help="What was so at this time.")
-by_option = click.option("--by", default="", metavar="NAME", help="Who says so.")
+by_option = click.option("--by", default="", metavar="NAME", help="Who says or does so.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 budget_option = click.option(
     "--budget", help="Bytes on disk at most, as '64 MiB'; for a new memory."

@@ -143,9 +143,11 @@ class AuditLog:
 
         return Tree(next_seq - self.first, self.lost, leaves)
 
-    def keep(self, tx: Transaction, checkpoint: Checkpoint, note: str, snapshot: str = "") -> None:
+    def keep(self, tx: Transaction, store: Store, checkpoint: Checkpoint, note: str) -> None:
         """Store a checkpoint, so that the tree of its size stays provable."""
         self.lost.keep_boundary(checkpoint.size)
+        here = dict(store.cells("checkpoint", after=checkpoint.size - 1)).get(checkpoint.size)
+        snapshot = json.loads(here)["s"] if here else ""  # one may be of this size, too
         line = {"t": checkpoint.text(), "n": note, "s": snapshot}
         tx.put_cell("checkpoint", checkpoint.size, json.dumps(line).encode())
 
