@@ -57,7 +57,7 @@ AGAINST, FOR = 10.0, 3.0  # what cases that no value changed in weigh, against t
 BESIDE = 0.02  # and a case of a piece of evidence that is not the first
 BARS = {
     "events": {"now value": -1.0, "value": -1.25, "past value": 0.0, "now": -0.5},
-    "scopes": {"now value": -1.0, "value": -0.25, "past value": -0.5, "now": -0.5},
+    "scopes": {"now value": 0.0, "value": 0.5, "past value": 0.5, "now": -0.5},
 }
 """Log odds from which on each kind of question is reordered; other kinds never are."""
 

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lower", "state", "trust", "extract"),
     ("mirror",),
     ("retain",),
-    ("written",),
+    ("written", "selector", "upkeep"),
     ("commit", "write", "read", "exchange", "verify", "backlog", "rewrite", "erase"),
     ("api", "rights", "seat"),
     ("memory",),

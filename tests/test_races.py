@@ -163,7 +163,7 @@ def test_a_repeated_edit_is_answered_when_its_version_is_no_longer_kept() -> Non
         for n in range(1, 5):
             memory.put_document("desk", {"n": n})
         with memory._mirror.lock:
-            list(memory._mirror.state.compact_versions())
+            list(memory._mirror.state.compact_versions(1 << 20))
         assert memory.put_document("desk", {"n": 0}, key="first").version == 5
 
 

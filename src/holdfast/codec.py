@@ -272,12 +272,15 @@ class Block:
         return cls(head, table, b"".join([row.body for row in rows]))
 
     def keep(self, kept: npt.NDArray[np.bool_]) -> Block:
-        """The block of only the rows flagged in `kept`."""
+        """The block of only the rows flagged in `kept`, without labels that none of them has."""
         offsets, bodies = self._offsets, self.bodies
         edges = np.flatnonzero(np.diff(kept, prepend=False, append=False)).tolist()
         runs = zip(edges[::2], edges[1::2], strict=True)
         kept_bodies = b"".join([bodies[offsets[a] : offsets[b]] for a, b in runs])
-        return Block(self.head[kept], self.table, kept_bodies)
+        head = self.head[kept]
+        used, head["who"] = np.unique(head["who"], return_inverse=True)
+        table = b"\n".join([self._lines[place] for place in used.tolist()])
+        return Block(head, table, kept_bodies)
 
     def join(self, later: Block) -> Block:
         """This block with a later one's rows behind its own."""

@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from holdfast.codec import DICTIONARY_BLOCKS, Block, Row, digest, encode_tail, to_row
+from holdfast.codec import Block, Row, digest, encode_tail, to_row
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
 from holdfast.errors import BudgetError, ClosedError, HoldfastError, NotFoundError
@@ -28,6 +28,7 @@ from holdfast.state.asked import Asked, Place
 from holdfast.state.journal import encode
 from holdfast.state.records import Change
 from holdfast.stores.base import Store, Transaction
+from holdfast.upkeep import shelve, train
 from holdfast.written import (
     Embedded,
     Outcome,
@@ -39,7 +40,9 @@ from holdfast.written import (
     scheme,
 )
 
-_KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered
+_KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered, and
+_KEY_BYTES = 512  # that one takes with its receipt, of
+_KEYS_SHARE = 1 / 8  # of a file at the most
 _PAGE = 4096
 _FOUNDING_BYTES = 12 * 4096  # that a new audit log dirties
 
@@ -78,6 +81,9 @@ class Committer:
         self.writing = threading.Lock()  # held by whoever uses the store's writing half
         self._closed = False
         self._suspect = False  # a commit failed: what it left is to be looked at
+        self._lost_track = False  # a rewriting of all failed: nothing in RAM counts any more
+        self.go_on: Callable[[], None] = lambda: None
+        """Finishes what another process, or a failure, cut short; called with writers kept out."""
 
     def _learn(self) -> None:
         """Set up what is derived in the order of the stream, from what the mirror holds."""
@@ -173,13 +179,17 @@ class Committer:
 
     def _commit(self, batch: Sequence[Ticket]) -> None:
         flat = [change for ticket in batch for change in ticket.change]
-        shelve = self._mirror.shelf.due(self._mirror.columns)
+        due = self._mirror.shelf.due(self._mirror.columns)
         need = sum(ticket.weight for ticket in batch) + (
-            self._mirror.shelf.segment_bytes if shelve else 0
+            self._mirror.shelf.segment_bytes if due else 0
         )
         need += 0 if self._mirror.audit.saved else _FOUNDING_BYTES
         total = Losses()
         done = False
+        if self._suspect or self._store.stale():
+            with self._store.exclusive():
+                self._catch_up()
+                self._go_on()
         while not done:  # almost always once; again only if retention alone fills a transaction
             changes = Changes()
             with self._store.transaction(need) as tx:
@@ -192,9 +202,9 @@ class Committer:
                 if done:
                     self._found(tx)
                     receipts = self._write(tx, changes, flat, total)
-                    if shelve:
-                        self._shelve(tx, changes)
-                    self._train(tx, changes)
+                    if due:
+                        shelve(self._mirror, tx, changes)
+                    train(self._mirror, self._store, tx, changes)
             self._mirror.audit.saved |= done
             self._mirror.apply(changes)
             if not done and not losses:
@@ -224,7 +234,7 @@ class Committer:
             self._refuse_if_pinned(budget)
             while (over := self._store.excess(budget)) > 0:
                 changes = Changes()
-                with self._store.transaction() as tx:
+                with self._doubting(), self._store.transaction() as tx:
                     self._catch_up()
                     losses = self._retainer.make_room(
                         tx, self._mirror, changes, lambda: self._store.excess(budget)
@@ -280,7 +290,25 @@ class Committer:
         """Keep every writer out, of this process and of others, so that all reads agree."""
         with self.writing, self._store.exclusive():
             self._catch_up()
+            self._go_on()
             yield
+
+    def _go_on(self) -> None:
+        try:
+            self.go_on()
+        except BaseException:
+            self._suspect = self._lost_track = True
+            raise
+
+    @contextlib.contextmanager
+    def rewriting(self) -> Iterator[None]:
+        """As `still`, for what takes many transactions: if it fails, RAM is made anew from disk."""
+        with self.still():
+            try:
+                yield
+            except BaseException:
+                self._suspect = self._lost_track = True
+                raise
 
     def refresh(self) -> None:
         """Take over what other processes committed, unless this one is committing right now."""
@@ -290,6 +318,7 @@ class Committer:
             if self._store.stale():
                 with self._store.exclusive():
                     self._catch_up()
+                    self._go_on()
         finally:
             self.writing.release()
 
@@ -297,7 +326,7 @@ class Committer:
         """Evict until so many bytes more would fit; the caller keeps writers out."""
         while (short := -self._store.room_for(need)) > 0:
             changes = Changes()
-            with self._store.transaction() as tx:
+            with self._doubting(), self._store.transaction() as tx:
                 losses = self._retainer.make_room(
                     tx, self._mirror, changes, lambda: -tx.room_for(need)
                 )
@@ -313,14 +342,25 @@ class Committer:
     def _catch_up(self) -> None:
         """Another process wrote since we looked, or a commit failed: the store is the truth."""
         changed = self._store.changed()
-        if self._suspect and not changed:
+        anew = changed or self._lost_track
+        if self._suspect and not anew:
             self._mirror.load_state()
             self._mirror.load_audit()
-        if changed or (self._suspect and self._mirror.differs()):
+        if anew or (self._suspect and self._mirror.differs()):
             self._mirror.load()
             self._learn()
             self._retainer.forget_plan()
-        self._suspect = False
+        self._suspect = self._lost_track = False
+
+    @contextlib.contextmanager
+    def _doubting(self) -> Iterator[None]:
+        """If a transaction fails, what was staged in RAM for it does not count."""
+        try:
+            yield
+        except BaseException:
+            self._suspect = True
+            self._retainer.forget_plan()
+            raise
 
     def _write(
         self, tx: Transaction, changes: Changes, flat: Sequence[Written], losses: Losses
@@ -328,7 +368,7 @@ class Committer:
         """Store new events, what they do to state, and vectors; answer each change."""
         outcomes, keyed = self._stage(tx, changes, flat)
         self._seal(tx, changes)
-        done = self._journal(tx, changes)
+        done = self._journal(tx, changes, sum([one.weight for one in flat]))
         receipts = [
             self._receipt(outcome, losses, done) if isinstance(outcome, Row) else outcome
             for outcome in outcomes
@@ -338,7 +378,8 @@ class Committer:
             assert isinstance(receipt, Receipt)
             tx.put_key(key, receipt.seq, body, json.dumps(asdict(receipt)).encode())
         if keyed:
-            tx.prune_keys(self._mirror.next_seq - _KEYS_KEPT, most=len(keyed))
+            kept = min(_KEYS_KEPT, int(self._store.capacity() * _KEYS_SHARE) // _KEY_BYTES)
+            tx.prune_keys(self._mirror.next_seq - kept, most=2 * len(keyed))
         return receipts
 
     def _stage(
@@ -401,35 +442,6 @@ class Committer:
             if self._mirror.audit.erased(seq):
                 raise NotFoundError(f"event {seq} was erased, so nothing can rest on it")
 
-    def _train(self, tx: Transaction, changes: Changes) -> None:
-        """Once there is enough to learn from, keep a dictionary if it pays for itself."""
-        mirror = self._mirror
-        if mirror.trained or len(mirror.firsts) < DICTIONARY_BLOCKS:
-            return
-        mirror.trained = True
-        blocks = [mirror.read_block(first) for first in mirror.firsts[-DICTIONARY_BLOCKS:]]
-        data = mirror.codec.train([block for block in blocks if block is not None])
-        pays = data is not None and len(data) < self._store.capacity() // 64
-        if data is not None and pays and tx.fits(len(data)):
-            tx.put_dictionary(data)
-            changes.dictionary = data
-
-    def _shelve(self, tx: Transaction, changes: Changes) -> None:
-        """Keep a stretch of the index in the store, and let go of what has become stale."""
-        mirror = self._mirror
-        sealed = mirror.tail[0].seq if mirror.tail else mirror.next_seq
-        segment = mirror.shelf.next_segment(mirror.columns, mirror.postings, sealed)
-        if segment is not None:
-            id, data, rows = segment
-            if tx.slack() > len(data) + 8 * _PAGE and tx.room_for(len(data)) >= 0:
-                tx.put_segment(id, data)
-                changes.shelved = (id, rows)
-        for id in mirror.shelf.stale():
-            if tx.slack() < 8 * _PAGE:
-                break  # the rest goes with the next segment
-            tx.delete_segment(id)
-            changes.unshelved.append(id)
-
     def _still_kept(
         self, codes: Sequence[tuple[int, bytes]], changes: Changes
     ) -> list[tuple[int, bytes]]:
@@ -458,11 +470,13 @@ class Committer:
                 tx.put_tail(row.seq, encode_tail(row))
         changes.tail = (left, nbytes)
 
-    def _journal(self, tx: Transaction, changes: Changes) -> dict[int, tuple[Change, ...]]:
+    def _journal(
+        self, tx: Transaction, changes: Changes, need: int
+    ) -> dict[int, tuple[Change, ...]]:
         """Write what was done to state; what each event changed."""
         done: dict[int, tuple[Change, ...]] = {}
         if changes.draft.entries:
-            trim(tx, self._store, self._mirror, changes)
+            trim(tx, self._store, self._mirror, changes, need)
         for entry in changes.draft.entries:
             data = encode(entry)
             tx.put_cell("state", entry.id, data)

@@ -1,60 +1,38 @@
-"""Erasing: what goes with what, and how it leaves every table of the file.
+"""Erasing: how what is to go leaves every table of a file, and then every byte of it.
 
-Erasing an event takes along every claim that rests on it alone, and the events that recorded those
-claims. What the erased had retired is held again, since state is folded from the claims that are
-left. The audit log keeps the leaves, without the salts that could tell what they were.
+What had been retired by a claim that is erased is held again, since state is folded from the claims
+that are left. The audit log keeps the leaves, without the salts that could tell what they were.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from holdfast.codec import BlockCodec, Row, encode_tail, to_record
+from holdfast.codec import Block, BlockCodec, Row, encode_tail
 from holdfast.commit import Committer
-from holdfast.mirror import Mirror
-from holdfast.records import KINDS, Scope, Tier
+from holdfast.errors import CorruptStoreError
+from holdfast.mirror import Changes, Mirror
+from holdfast.records import Tier
+from holdfast.retain import drop_block, put_block
 from holdfast.rewrite import in_steps
+from holdfast.selector import Doomed, Selector
 from holdfast.state.journal import Entry, encode
-from holdfast.state.slots import plain
 from holdfast.stores.base import Transaction
 from holdfast.stores.sqlite import SqliteStore
-from holdfast.trust.levels import source_of
 
 ERASING = "erasing"
-"""The mark: the events and entries that are being erased, by number."""
-_STATE = KINDS.index("state")
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """What to erase: everything that any of these names."""
-
-    events: frozenset[int] = frozenset()
-    scope: str | None = None
-    subject: str | None = None
-    source: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Doomed:
-    """Events and journal entries to erase, by number."""
-
-    seqs: frozenset[int]
-    entries: frozenset[int]
-
-    def to_text(self) -> str:
-        return json.dumps({"s": list(_runs(self.seqs)), "e": list(_runs(self.entries))})
-
-    @classmethod
-    def from_text(cls, text: str) -> Doomed:
-        line = json.loads(text)
-        return cls(*(frozenset(n for a, b in line[key] for n in range(a, b)) for key in "se"))
+"""The mark: what is being erased."""
+_SPAN = 512  # numbers that one step may span: leaves so near share two or three rows
+_LEAVES_BYTES = 12 * 4096  # that the leaves of one step dirty
+_BUCKETS = 4  # of salts that one step destroys; each has those of 32 events
+_SALTS_BYTES = 16 * 4096  # that such a step dirties
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,102 +44,70 @@ class Erased:
     leaves: tuple[bytes, ...]
 
 
-def select(mirror: Mirror, selector: Selector) -> Doomed:
-    """Everything that a selector names, and all that rests on it alone. Linear in what is kept."""
-    state = mirror.state
-    seqs = {row.seq for row in mirror.rows() if _names(selector, row)}
-    seqs |= {seq for seq in selector.events if 0 < seq < mirror.next_seq}  # evicted, but quoted
-    entries = {entry.id for entry in state.entries.values() if _names_entry(selector, entry)}
-    if selector.subject is not None:
-        for id in entries:
-            seqs |= {piece[0] for piece in state.entries[id].body.get("e", ())}
-    changed = True
-    while changed:
-        changed = False
-        for entry in state.entries.values():
-            if entry.id not in entries and _falls(entry, seqs):
-                entries.add(entry.id)
-                changed = True
-        for id in entries:
-            seq = state.entries[id].seq
-            if seq not in seqs and _is_state(mirror, seq):
-                seqs.add(seq)
-                changed = True
-    return Doomed(frozenset(seqs), frozenset(entries))
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is under way, as it is kept in the file itself until that is done.
+
+    The selector is there for as long as there are other files to erase it from.
+    """
+
+    doomed: Doomed
+    selector: Selector | None = None
+
+    def to_text(self) -> str:
+        line: dict[str, object] = {
+            "s": _packed(self.doomed.seqs), "e": _packed(self.doomed.entries),
+        }  # fmt: skip
+        if self.selector is not None:
+            line["w"] = asdict(self.selector) | {"events": _packed(self.selector.events)}
+        return json.dumps(line)
+
+    @classmethod
+    def from_text(cls, text: str) -> Mark:
+        """The inverse of `to_text`; raises `CorruptStoreError` if it is damaged."""
+        try:
+            line = json.loads(text)
+            wanted = line.get("w")
+            if wanted is not None:
+                wanted = Selector(**wanted | {"events": _unpacked(wanted["events"])})
+            return cls(Doomed(_unpacked(line["s"]), _unpacked(line["e"])), wanted)
+        except (ValueError, LookupError, TypeError, zlib.error) as error:
+            raise CorruptStoreError(f"what is being erased cannot be read: {error}") from None
 
 
-def _names(selector: Selector, row: Row) -> bool:
-    if row.seq in selector.events:
-        return True
-    if selector.scope is not None and Scope(selector.scope).covers(row.who.scope):
-        return True
-    if selector.source is None and selector.subject is None:
-        return False
-    event = to_record(row).event
-    if selector.source is not None and source_of(event) == selector.source:
-        return True
-    if selector.subject is None:
-        return False
-    said = [to_record(row).text, event.speaker or "", event.scope, json.dumps(dict(event.metadata))]
-    return any(map(_mention(selector.subject).search, said))
-
-
-def _names_entry(selector: Selector, entry: Entry) -> bool:
-    if entry.op in ("erase", "revoke"):
-        return False
-    if selector.scope is not None and Scope(selector.scope).covers(entry.scope):
-        return True
-    if selector.source is not None and selector.source in entry.sources:
-        return True
-    if selector.subject is None:
-        return False
-    return bool(_mention(selector.subject).search(json.dumps(entry.body, ensure_ascii=False)))
-
-
-def _mention(name: str) -> re.Pattern[str]:
-    """A name as a word of its own, whatever its case."""
-    bare = re.escape(plain(name)).replace(r"\ ", r"\s+")
-    return re.compile(rf"(?<!\w){bare}(?!\w)", re.IGNORECASE)
-
-
-def _falls(entry: Entry, seqs: set[int]) -> bool:
-    """Whether an entry goes with some events: one of them brought it, or all it rests on goes."""
-    if entry.seq in seqs:
-        return True
-    evidence = entry.body.get("e", ()) if entry.op == "claim" else ()
-    return bool(evidence) and all(piece[0] in seqs for piece in evidence)
-
-
-def _is_state(mirror: Mirror, seq: int) -> bool:
-    row = mirror.columns.find(seq)
-    return row is not None and int(mirror.columns.kind[row]) == _STATE
+def begin(committer: Committer, store: SqliteStore, mark: Mark) -> None:
+    """Leave a mark, so that whatever happens the erasure is finished."""
+    text = mark.to_text()
+    committer.make_room(2 * len(text))
+    with store.transaction(2 * len(text)) as tx:
+        tx.set_meta(ERASING, text)
 
 
 def erase(committer: Committer, mirror: Mirror, store: SqliteStore, doomed: Doomed) -> Erased:
     """Remove events and entries from every table, then from every page. Linear in what is kept.
 
-    The caller keeps writers out. May be done again after a crash, by the mark it leaves.
+    The caller keeps writers out and has left a mark. May be done again after a crash.
     """
-    leaves = list(_leaves(mirror, doomed))
+    leaves = tuple(_leaves(mirror, doomed))
     found = sum(mirror.columns.find(seq) is not None for seq in doomed.seqs)
     dropped = len(doomed.entries & mirror.state.entries.keys())
-    with store.transaction() as tx:
-        tx.set_meta(ERASING, doomed.to_text())
-    _from_log(mirror, store, doomed)
+    _from_log(committer, mirror, store, doomed)
+    _from_tail(committer, mirror, store, doomed)
     _from_state(mirror, store, doomed)
     _from_index(store, doomed)
     mirror.load()
     _renew_dictionary(committer, mirror, store)
-    in_steps(
-        store, _batched(sorted(doomed.seqs), 32), lambda _: 48 * 1024,
-        lambda tx, seqs: mirror.audit.destroy_salts(tx, seqs),
-    )  # fmt: skip
+    for seqs in _by_buckets(sorted(doomed.seqs)):
+        committer.make_room(_SALTS_BYTES)
+        with store.transaction(_SALTS_BYTES) as tx:
+            mirror.audit.destroy_salts(tx, seqs)
+    begin(committer, store, Mark(doomed))  # names nothing, unlike the one that is there
     store.scrub()
     with store.transaction() as tx:
         tx.delete_meta(ERASING)
     mirror.load()
     committer.relearn()
-    return Erased(found, dropped, tuple(leaves))
+    return Erased(found, dropped, leaves)
 
 
 def _leaves(mirror: Mirror, doomed: Doomed) -> Iterator[bytes]:
@@ -171,43 +117,62 @@ def _leaves(mirror: Mirror, doomed: Doomed) -> Iterator[bytes]:
             yield mirror.audit.leaf(row)
 
 
-def _from_log(mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
+def _from_log(committer: Committer, mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
+    """Rewrite each block without its doomed events, a stretch of near ones at a time."""
     seqs = np.array(sorted(doomed.seqs), np.int64)
-    for first in list(mirror.firsts):
-        block = mirror.read_block(first)
-        assert block is not None, "writers are kept out"
-        gone = np.isin(block.head["seq"], seqs)
-        if not gone.any():
-            continue
-        with store.transaction(len(block.bodies)) as tx:
-            rows = [block.row(i) for i in np.flatnonzero(gone).tolist()]
-            _lose(mirror, tx, rows)
-            left = block.keep(~gone)
-            if not len(left) or left.first != first:
-                tx.delete_block(first)
-            if len(left):
-                tx.put_block(left.first, left.last, mirror.codec.encode(left))
-    tail = [row for row in mirror.tail if row.seq not in doomed.seqs]
-    if len(tail) < len(mirror.tail):
-        size = sum(len(row.body) for row in mirror.tail)
-        with store.transaction(2 * size + 64 * 1024) as tx:
-            _lose(mirror, tx, [row for row in mirror.tail if row.seq in doomed.seqs])
-            tx.clear_tail(mirror.tail[-1].seq)
-            for row in tail:
-                tx.put_tail(row.seq, encode_tail(row))
-            tx.set_meta("next_seq", str(mirror.next_seq))
+    for seq in seqs.tolist():
+        while (first := _holder(mirror, seq)) is not None:
+            entry = mirror.blocks[first]
+            committer.make_room(entry.nbytes + _LEAVES_BYTES)
+            block = mirror.read_block(first) if first in mirror.blocks else None
+            if block is not None and block.find(seq) is not None:
+                gone = np.isin(block.head["seq"], seqs) & (block.head["seq"] < seq + _SPAN)
+                _take_out(mirror, store, block, np.flatnonzero(gone).tolist())
+
+
+def _holder(mirror: Mirror, seq: int) -> int | None:
+    """The block that holds an event; None if none does (any more)."""
+    return None if mirror.columns.find(seq) is None else mirror.block_of(seq)
+
+
+def _take_out(mirror: Mirror, store: SqliteStore, block: Block, places: list[int]) -> None:
+    changes = Changes()
+    kept = np.ones(len(block), np.bool_)
+    kept[places] = False
+    with store.transaction(len(block.bodies) + _LEAVES_BYTES) as tx:
+        _lose(mirror, tx, map(block.row, places))
+        left = block.keep(kept)
+        if not len(left) or left.first != block.first:
+            drop_block(tx, changes, block.first)
+        if len(left):
+            put_block(tx, mirror, changes, left)
+        changes.evicted = block.head["seq"][places].tolist()
+    mirror.apply(changes)
+
+
+def _from_tail(committer: Committer, mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
+    left = [row for row in mirror.tail if row.seq not in doomed.seqs]
+    gone = [row for row in mirror.tail if row.seq in doomed.seqs]
+    if not gone:
+        return
+    need = 2 * sum(len(row.body) for row in left) + _LEAVES_BYTES
+    committer.make_room(need)
+    changes = Changes()
+    with store.transaction(need) as tx:
+        _lose(mirror, tx, gone)
+        tx.clear_tail(mirror.tail[-1].seq)
+        for row in left:
+            tx.put_tail(row.seq, encode_tail(row))
+        tx.set_meta("next_seq", str(mirror.next_seq))
+        changes.tail = (left, sum(len(row.body) for row in left))
+        changes.evicted = [row.seq for row in gone]
+    mirror.apply(changes)
 
 
 def _lose(mirror: Mirror, tx: Transaction, rows: Iterable[Row]) -> None:
     audit = mirror.audit
-    audit.lose(
-        tx,
-        [
-            row
-            for row in rows
-            if row.tier == Tier.VERBATIM and not audit.lost.covers(row.seq - audit.first)
-        ],
-    )
+    whole = [row for row in rows if row.tier == Tier.VERBATIM]
+    audit.lose(tx, [row for row in whole if not audit.lost.covers(row.seq - audit.first)])
 
 
 def _from_state(mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
@@ -222,8 +187,9 @@ def _from_state(mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
         if entry.id not in doomed.entries and (bare := _bared(entry, doomed.seqs)) is not None
     ]
     in_steps(
-        store, bared, lambda _: 4096, lambda tx, one: tx.put_cell("state", one.id, encode(one))
-    )
+        store, ((one.id, encode(one)) for one in bared), lambda pair: 2 * len(pair[1]),
+        lambda tx, pair: tx.put_cell("state", *pair),
+    )  # fmt: skip
 
 
 def _bared(entry: Entry, seqs: frozenset[int]) -> Entry | None:
@@ -236,8 +202,10 @@ def _bared(entry: Entry, seqs: frozenset[int]) -> Entry | None:
 
 
 def _from_index(store: SqliteStore, doomed: Doomed) -> None:
-    in_steps(store, sorted(doomed.seqs), lambda _: 4096, lambda tx, seq: tx.delete_vectors([seq]))
-    in_steps(store, sorted(doomed.seqs), lambda _: 512, lambda tx, seq: tx.delete_keys([seq]))
+    vectors = sorted(doomed.seqs & {seq for seq, _ in store.vectors()})
+    in_steps(store, vectors, lambda _: 4096, lambda tx, seq: tx.delete_vectors([seq]))
+    keys = sorted(doomed.seqs & {seq for _, seq, _, _ in store.idempotency_keys()})
+    in_steps(store, keys, lambda _: 512, lambda tx, seq: tx.delete_keys([seq]))
     in_steps(  # they are derived again from what is left
         store, [id for id, _ in store.segments()], lambda _: 512,
         lambda tx, id: tx.delete_segment(id),
@@ -252,6 +220,7 @@ def _renew_dictionary(committer: Committer, mirror: Mirror, store: SqliteStore) 
     sample = [mirror.read_block(first) for first in mirror.firsts[-96:]]
     learnt = mirror.codec.train([block for block in sample if block is not None])
     if learnt:
+        committer.make_room(2 * len(learnt))
         with store.transaction(len(learnt)) as tx:
             tx.put_dictionary(learnt)
     mirror.codec = BlockCodec(store.dictionaries(), plain=learnt is None)
@@ -277,21 +246,28 @@ def summary(erased: Erased) -> Mapping[str, object]:
     return {"events": erased.events, "entries": erased.entries, "leaves": digest}
 
 
-def _batched(numbers: list[int], n: int) -> Iterator[list[int]]:
-    """Numbers, at most so many at a time."""
-    for start in range(0, len(numbers), n):
-        yield numbers[start : start + n]
+def _by_buckets(seqs: list[int]) -> Iterator[list[int]]:
+    """Numbers whose salts can be destroyed together: those of a few buckets that lie close."""
+    batch: list[int] = []
+    for seq in seqs:
+        if batch and (
+            seq >> 13 != batch[0] >> 13 or len({s >> 5 for s in (*batch, seq)}) > _BUCKETS
+        ):
+            yield batch
+            batch = []
+        batch.append(seq)
+    if batch:
+        yield batch
 
 
-def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Numbers as half-open runs."""
-    start = end = None
-    for number in sorted(numbers):
-        if end is not None and number == end:
-            end = number + 1
-            continue
-        if start is not None and end is not None:
-            yield start, end
-        start, end = number, number + 1
-    if start is not None and end is not None:
-        yield start, end
+def _packed(numbers: Iterable[int]) -> str:
+    """Numbers as text: the steps between them, by byte planes, compressed."""
+    steps = np.diff(np.array(sorted(numbers), "<i8"), prepend=0)
+    planes = steps.view(np.uint8).reshape(-1, 8).T
+    return base64.b85encode(zlib.compress(planes.tobytes())).decode()
+
+
+def _unpacked(text: str) -> frozenset[int]:
+    planes = np.frombuffer(zlib.decompress(base64.b85decode(text)), np.uint8)
+    steps = planes.reshape(8, -1).T.copy().view("<i8")[:, 0]
+    return frozenset(np.cumsum(steps).tolist())

@@ -87,6 +87,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
     ) -> None:
         self._store = store
         self._clock = clock
+        self._finished = []
         with store.exclusive():
             self._mirror = Mirror(
                 store, embedder.dimensions if embedder else None, like._mirror if like else None
@@ -95,6 +96,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
             store, self._mirror, Retainer(retention), clock, store.durability == "full",
             like._committer if like else None,
         )  # fmt: skip
+        self._committer.go_on = self._go_on
         self._reader = read.Reader(self._mirror, weights, counter, clock)
         self._writer = write.Writer(
             self._committer, counter, extractor, clock, store.largest_event, store.batch_bytes
@@ -161,12 +163,23 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
             }  # fmt: skip
             memory = cls(store, **settings)
             memory._settings, memory._vfs = settings, vfs
-            memory._finish_rewriting()
-            memory._finish_erasing()
+            memory._finish()
             return memory
         except BaseException:
             store.close()
             raise
+
+    def _go_on(self) -> None:
+        """Finish what somebody was about to do to the whole; writers are kept out."""
+        self._finish_rewriting()
+        self._finish_erasing()
+
+    def _finish(self) -> None:
+        """Finish it now, and record that it was done."""
+        with self._committer.still():
+            pass
+        while self._finished:
+            self._note_erased(self._finished.pop())
 
     def _reopened(self, path: Path) -> Self:
         return self.open(path, durability=self._store.durability, vfs=self._vfs, **self._settings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +43,7 @@ _COPIED = (
 )  # fmt: skip
 _LEAST_CACHED, _MOST_CACHED = 64, 4096  # decoded blocks, some 20 KiB each
 _BUDGET_PER_CACHED = 256 * 1024  # bytes of budget for which one more is kept
+_MOST_MISSES, _MISS_S = 1000, 0.002  # looks for a block that is not there, and between them
 _GIVE_BACK_EVERY = 20_000  # evicted events
 _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
@@ -468,7 +470,8 @@ class Mirror:
         return block.row(i) if block is not None and i is not None else None
 
     def rows(self, after: int = 0) -> Iterator[Row]:
-        """Every kept event with ``seq > after``, oldest first, a block at a time."""
+        """Every kept event with ``seq > after``, oldest first; fails if a block stays away."""
+        missing = 0
         while True:
             with self.lock:
                 i = max(0, bisect_right(self.firsts, after) - 1)
@@ -479,8 +482,13 @@ class Mirror:
                 return
             block = self.read_block(pending[0])
             last = self.blocks[pending[0]].last if pending[0] in self.blocks else None
-            if block is None or last is None:
+            if block is None or last is None:  # rewritten, which we are about to learn, or lost
+                missing += 1
+                if missing > _MOST_MISSES:
+                    raise CorruptStoreError(f"block {pending[0]} is missing; run verify")
+                time.sleep(_MISS_S)
                 continue
+            missing = 0
             yield from (row for row in block.rows() if row.seq > after)
             after = last
 

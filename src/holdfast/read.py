@@ -33,6 +33,8 @@ from holdfast.trust.levels import source_of
 
 Counter = Callable[[str], int]
 
+LARGE_SCOPE = 100
+"""Events in a scope over which its best passage does not stand for it."""
 _JITTER_S = 0.001  # record times are rounded to the millisecond, up or down
 
 
@@ -105,8 +107,20 @@ def rank_scopes(
         look_up = partial(mirror.postings.match, limit=0, allowed=look.visible)
         room, read = max(limit, DEEP), partial(terms_of, mirror)
         hits = score_scopes(look, reader.weights, room, look_up, read)
+        large = _are_large(look, hits)
     idf = look.match.idf.tolist()
+    if large:
+        return hits[:limit]
     return fresh_scopes_first(look.query, idf, hits, partial(told, mirror))[:limit]
+
+
+def _are_large(look: Look, hits: Sequence[ScopeHit]) -> bool:
+    """Whether the best scopes hold so much that one passage says little of the whole."""
+    columns = look.columns
+    seen = columns.alive if look.visible is None else look.visible
+    sizes = np.bincount(columns.scope_ids()[columns.who[seen]], minlength=1)
+    held = dict(zip(columns.scope_names(), sizes.tolist(), strict=False))
+    return bool(np.median([held.get(hit.scope, 0) for hit in hits[:10]] or [0]) > LARGE_SCOPE)
 
 
 def told(mirror: Mirror, seq: int) -> tuple[str, str] | None:
@@ -209,9 +223,9 @@ def _trusted(mirror: Mirror) -> Bools:
 
 def held(reader: Reader, text: str, filters: Filters, limit: int) -> list[Belief]:
     """The beliefs that match some words and are held at the time that is asked about."""
-    at = moment(reader, filters)
     query = BeliefQuery(filters.scopes, as_of=filters.as_of, before=filters.before)
-    with reader.mirror.lock:
+    with reader.mirror.lock:  # what is told meanwhile would not hold at a time taken before
+        at = moment(reader, filters)
         past = filters.valid_at is not None
         return [hit.belief for hit in reader.mirror.state.search(text, query, at, limit, past)]
 

@@ -235,20 +235,25 @@ def cut(tail: list[Row], tail_bytes: int, new: list[Row]) -> tuple[list[list[Row
     return blocks, rows[start:], size
 
 
-def trim(tx: Transaction, store: Store, mirror: Mirror, changes: Changes) -> None:
-    """While the journal of state is over its share, delete more of it than is added."""
+def trim(tx: Transaction, store: Store, mirror: Mirror, changes: Changes, need: int) -> None:
+    """While the journal of state is over its share, delete more of it than is added.
+
+    `need` bytes of pages are left for what else the transaction writes.
+    """
     share = int(store.capacity() * SHARE)
-    if mirror.journal_bytes <= share:
+    if mirror.journal_bytes <= max(share, 0 if mirror.cut.drop else mirror.cut.again):
         return
-    room = max(0, tx.slack() // (2 * _PAGE) - 8)
     if not mirror.cut.drop:
         at_once = max(8, min(_TRIMMED_AT_ONCE, store.batch_bytes() // 2048))
-        mirror.cut = plan_cut(mirror.state, share, at_once, mirror.lock)
+        room = max(0, tx.slack() - need) // 16  # an entry dirties up to four times its bytes
+        mirror.cut = plan_cut(mirror.state, share, at_once, room, mirror.lock)
+        mirror.cut.again = 0 if mirror.cut.drop else mirror.journal_bytes + share // 8
         changes.put, changes.horizon = mirror.cut.put, mirror.cut.horizon
         for entry in mirror.cut.put:
             tx.put_cell("state", entry.id, encode(entry))
         tx.set_meta("state_horizon", str(max(mirror.state_horizon, mirror.cut.horizon)))
-    changes.trimmed = mirror.cut.first(min(room, _TRIMMED_AT_ONCE))
+    most = max(0, (tx.slack() - need) // (2 * _PAGE) - 4)
+    changes.trimmed = mirror.cut.first(min(most, _TRIMMED_AT_ONCE))
     tx.delete_cells("state", changes.trimmed)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TypeVar
 
+from holdfast.commit import Committer
 from holdfast.errors import BudgetError, CorruptStoreError
 from holdfast.mirror import Mirror
 from holdfast.records import Tier
@@ -50,11 +51,8 @@ def _batches(items: Iterable[_T], size: Callable[[_T], int], most: int) -> Itera
         yield batch
 
 
-def roll_back(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, name: str) -> None:
-    """Put the content of a snapshot in the place of what is there; numbers are not used again.
-
-    What was recorded since is withdrawn: its leaves stay in the audit log, so that it can be told
-    that there was more. The caller keeps writers out.
+def begin_rollback(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, name: str) -> None:
+    """Leave a mark, so that whatever happens the way back is gone to its end.
 
     Raises
     ------
@@ -66,18 +64,26 @@ def roll_back(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, name: s
             f"snapshot {name!r} does not fit the present budget of {store.budget} bytes; "
             "raise the budget first: nothing was changed"
         )
-    size = _next_seq(snapshot)
-    next_seq = max(mirror.next_seq, int(store.meta("next_seq") or 1))
-    if store.meta(ROLLBACK) is None:
-        _lose_since(mirror, store, size)
-        with store.transaction() as tx:
-            tx.set_meta(ROLLBACK, name)
-            tx.set_meta("next_seq", str(next_seq))
-    _wipe(store)
-    _copy(store, snapshot)
-    _join_trees(mirror, store, snapshot, size)
     with store.transaction() as tx:
-        tx.set_meta("next_seq", str(next_seq))
+        tx.set_meta(ROLLBACK, name)
+        tx.set_meta("next_seq", str(mirror.next_seq))
+
+
+def roll_back(
+    committer: Committer, mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, name: str
+) -> None:
+    """Put the content of a snapshot in the place of what is there; numbers are not used again.
+
+    What was recorded since is withdrawn: its leaves stay in the audit log, so that it can be told
+    that there was more. The caller keeps writers out and has left a mark; may be done again after a
+    crash. What does not fit beside the present audit log is evicted.
+    """
+    size = _next_seq(snapshot)
+    _lose_since(mirror, store, size)
+    _wipe(store)
+    _join_trees(mirror, store, snapshot, size)
+    _copy(committer, mirror, store, snapshot)
+    with store.transaction() as tx:
         read = {*store.metas("extract:"), *snapshot.metas("extract:")}  # how far models came
         for key in ("state_horizon", "embedder", *sorted(read)):
             if (value := snapshot.meta(key)) is not None:
@@ -86,6 +92,7 @@ def roll_back(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, name: s
                 tx.delete_meta(key)
         tx.delete_meta(ROLLBACK)
     mirror.load()
+    committer.relearn()
 
 
 def _next_seq(store: SqliteStore) -> int:
@@ -131,30 +138,42 @@ def _wipe(store: SqliteStore) -> None:
         tx.delete_dictionaries()
 
 
-def _copy(store: SqliteStore, snapshot: SqliteStore) -> None:
+def _copy(
+    committer: Committer, mirror: Mirror, store: SqliteStore, snapshot: SqliteStore
+) -> None:
     """Bring over everything but what identifies the memory and its audit log."""
     for data in snapshot.dictionaries():
         with store.transaction(len(data)) as tx:
             tx.put_dictionary(data)
-    for info in snapshot.blocks():
-        block = snapshot.block(info.first)
-        if block is None:
-            raise CorruptStoreError(f"block {info.first} of a snapshot is missing; run verify")
-        with store.transaction(len(block)) as tx:
-            tx.put_block(info.first, info.last, block)
     in_steps(store, snapshot.tail(), lambda row: 2 * len(row[1]), lambda tx, row: tx.put_tail(*row))
-    in_steps(
-        store, snapshot.segments(), lambda row: len(row[1]), lambda tx, row: tx.put_segment(*row)
-    )
-    in_steps(
-        store, snapshot.vectors(), lambda row: 2 * len(row[1]),
-        lambda tx, row: tx.put_vectors([row]),
-    )  # fmt: skip
     _copy_cells(store, snapshot.cells("state"), "state")
     in_steps(
         store, snapshot.idempotency_keys(), lambda row: 2 * len(row[3]) + 256,
         lambda tx, row: tx.put_key(*row),
     )  # fmt: skip
+    for info in snapshot.blocks():
+        block = snapshot.block(info.first)
+        if block is None:
+            raise CorruptStoreError(f"block {info.first} of a snapshot is missing; run verify")
+        _find_room(committer, mirror, store, len(block))
+        with store.transaction(len(block)) as tx:
+            tx.put_block(info.first, info.last, block)
+    for seq, codes in snapshot.vectors():
+        _find_room(committer, mirror, store, 2 * len(codes))
+        with store.transaction(2 * len(codes)) as tx:
+            tx.put_vectors([(seq, codes)])
+    for id, data in snapshot.segments():
+        if store.room_for(len(data)) < 0:
+            break  # they are derived again from the log
+        with store.transaction(len(data)) as tx:
+            tx.put_segment(id, data)
+
+
+def _find_room(committer: Committer, mirror: Mirror, store: SqliteStore, need: int) -> None:
+    """Evict some of what is there by now, if it would not fit."""
+    if store.room_for(need) < 0:
+        mirror.load()
+        committer.make_room(need)
 
 
 def _copy_cells(store: SqliteStore, rows: Iterable[tuple[int, bytes]], shelf: Shelf) -> None:

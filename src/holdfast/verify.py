@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ from holdfast.codec import Row, content_bytes, to_record
 from holdfast.errors import AuditError, CorruptStoreError
 from holdfast.lower import row_terms
 from holdfast.mirror import Mirror
+from holdfast.recall.segment_codec import decode_segment
 from holdfast.records import Tier
 from holdfast.stores.base import Store
 from holdfast.trust.log import checkpoints
+from holdfast.written import receipt_from
 
 _MOST = 20  # problems of one kind that are told apart
 
@@ -39,6 +41,7 @@ def verify(mirror: Mirror, store: Store) -> list[str]:
                 readable.append(row)
         problems += _check_index(mirror, readable)
     problems += _check_audit(mirror, store)
+    problems += _check_rest(mirror, store)
     known = set(mirror.columns.seq[mirror.columns.alive].tolist())
     for seq in sorted(known ^ seen)[:_MOST]:
         where = "the log but not in RAM" if seq in seen else "RAM but not in the log"
@@ -52,7 +55,8 @@ def _check_audit(mirror: Mirror, store: Store) -> list[str]:
     if not audit.saved:
         return []
     try:
-        tree = audit.tree(mirror.rows(), mirror.next_seq)
+        rows = chain.from_iterable(_runs(mirror, store, []))
+        tree = audit.tree(rows, mirror.next_seq)
         problems = [f"audit log: {problem}" for problem in islice(tree.problems(), _MOST)]
         for checkpoint, _ in checkpoints(store):
             if tree.root(checkpoint.size) != checkpoint.root:
@@ -60,6 +64,20 @@ def _check_audit(mirror: Mirror, store: Store) -> list[str]:
     except (AuditError, CorruptStoreError) as error:
         return [f"audit log: {error}"]
     return problems
+
+
+def _check_rest(mirror: Mirror, store: Store) -> list[str]:
+    """Whether receipts, vectors and the index's segments can be read."""
+    try:
+        for _, _, _, receipt in store.idempotency_keys():
+            receipt_from(receipt)
+        for _ in store.vectors():
+            pass
+        for _, data in store.segments():
+            decode_segment(data)
+    except (CorruptStoreError, ValueError, LookupError, TypeError) as error:
+        return [str(error)]
+    return []
 
 
 def _runs(mirror: Mirror, store: Store, problems: list[str]) -> Iterator[Sequence[Row]]:

@@ -230,7 +230,7 @@ def test_scopes_without_a_word_of_the_query_do_not_come_back(past: list[Event], 
     for hit in hits:
         assert 1 <= len(hit.seqs) <= 3
         assert sum(hit.parts.values()) == pytest.approx(hit.score)
-        assert set(hit.parts) <= set(SCOPE_SIGNALS)
+        assert set(hit.parts) <= {*SCOPE_SIGNALS, "fresh"}
     scores = [hit.score for hit in hits]
     assert scores == sorted(scores, reverse=True)
 

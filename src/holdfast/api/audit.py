@@ -10,14 +10,16 @@ from pathlib import Path
 
 from holdfast.api.base import Parts
 from holdfast.commit import Committer
-from holdfast.erase import ERASING, Doomed, Erased, Selector, erase, select, summary
+from holdfast.erase import ERASING, Erased, Mark, begin, erase, summary
 from holdfast.errors import AuditError, InvalidEventError, NotFoundError
 from holdfast.mirror import Mirror
 from holdfast.records import Receipt, Tier
 from holdfast.retain import Retainer
 from holdfast.retention.oldest import Oldest
+from holdfast.selector import Doomed, Selector, select
 from holdfast.state.asked import Asked, Note, Revoke
 from holdfast.state.records import Trust
+from holdfast.state.slots import plain
 from holdfast.stores.sqlite import SqliteStore
 from holdfast.trust.log import Proof, checkpoints
 from holdfast.trust.note import Checkpoint, open_note, sign
@@ -183,19 +185,25 @@ class AuditApi(Parts):
         ------
         InvalidEventError
             If nothing is named.
+
+        References
+        ----------
+        Every name is compared as a word, whatever its case; other spellings, endings and pronouns
+        are not found. A revocation of a source stays, and so does its name in it.
         """
         numbers = (event,) if isinstance(event, int) else tuple(event or ())
         if not numbers and scope is None and subject is None and source is None:
             raise InvalidEventError("name what to erase: an event, a scope, a subject or a source")
+        if subject is not None and not plain(subject):
+            raise InvalidEventError("an empty name is no subject; name whom or what to erase")
         chosen = Selector(
             frozenset(numbers), None if scope is None else scope.strip("/"), subject, source
         )
-        with self._committer.still():
-            done = _erase(self._committer, self._mirror, self._store, chosen)
-        snapshots = tuple((path.stem, _erase_file(path, chosen)) for path in self._snapshot_files())
-        note = Note("erase", "", summary(done))
-        text = f"erased {done.events} events and {done.entries} entries"
-        receipt = self._change_state(text, "", Asked((note,), by, Trust.OWNER))
+        with self._committer.rewriting():
+            mark = Mark(select(self._mirror, chosen), chosen)
+            begin(self._committer, self._store, mark)
+            snapshots, done = self._erase_everywhere(mark)
+        receipt = self._note_erased(done, by)
         with self._committer.still():
             tree = self._mirror.audit.tree(self._mirror.rows(), self._mirror.next_seq)
             size = self._mirror.next_seq - self._mirror.audit.first
@@ -222,12 +230,26 @@ class AuditApi(Parts):
         asked = Asked((Revoke(source, revoked=False),), by, Trust.OWNER)
         return self._change_state(f"reinstate {source}", "", asked)
 
+    def _note_erased(self, done: Erased, by: str = "") -> Receipt:
+        note = Note("erase", "", summary(done))
+        text = f"erased {done.events} events and {done.entries} entries"
+        return self._change_state(text, "", Asked((note,), by, Trust.OWNER))
+
+    def _erase_everywhere(self, mark: Mark) -> tuple[tuple[tuple[str, int], ...], Erased]:
+        """Erase from every snapshot, then here; the mark that is left ends with that."""
+        snapshots: list[tuple[str, int]] = []
+        if mark.selector is not None:
+            self._drop_drafts()
+            snapshots += [
+                (path.stem, _erase_file(path, mark.selector)) for path in self._snapshot_files()
+            ]
+        return tuple(snapshots), erase(self._committer, self._mirror, self._store, mark.doomed)
+
     def _finish_erasing(self) -> None:
-        """Go on with what a crash cut short."""
-        mark = self._store.meta(ERASING)
-        if mark is not None:
-            with self._committer.still():
-                erase(self._committer, self._mirror, self._store, Doomed.from_text(mark))
+        """Go on with what was cut short; writers are kept out."""
+        text = self._store.meta(ERASING)
+        if text is not None:
+            self._finished.append(self._erase_everywhere(Mark.from_text(text))[1])
 
 
 def check_proof(proof: Proof, root: bytes | None = None) -> None:
@@ -240,10 +262,6 @@ def check_proof(proof: Proof, root: bytes | None = None) -> None:
     )
 
 
-def _erase(committer: Committer, mirror: Mirror, store: SqliteStore, chosen: Selector) -> Erased:
-    return erase(committer, mirror, store, select(mirror, chosen))
-
-
 def _erase_file(path: Path, chosen: Selector) -> int:
     """Erase from a snapshot; how many events that was."""
     store = SqliteStore(path)
@@ -252,6 +270,10 @@ def _erase_file(path: Path, chosen: Selector) -> int:
             mirror = Mirror(store, None)
         committer = Committer(store, mirror, Retainer(Oldest()), time.time, durable=True)
         with committer.still():
-            return _erase(committer, mirror, store, chosen).events
+            text = store.meta(ERASING)
+            begun = Doomed() if text is None else Mark.from_text(text).doomed
+            doomed = select(mirror, chosen) | begun
+            begin(committer, store, Mark(doomed))
+            return erase(committer, mirror, store, doomed).events
     finally:
         store.close()

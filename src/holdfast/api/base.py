@@ -12,6 +12,7 @@ import numpy as np
 from holdfast import read, write
 from holdfast.backlog import Backlog
 from holdfast.commit import Committer
+from holdfast.erase import Erased
 from holdfast.errors import InvalidEventError
 from holdfast.mirror import Mirror
 from holdfast.records import Event, Receipt, Tier
@@ -35,6 +36,7 @@ class Parts:
     _backlog: Backlog | None
     _settings: dict[str, Any]  # what it was opened with, beside its store
     _vfs: str | None
+    _finished: list[Erased]  # erasures that were cut short and are done now, not yet recorded
 
     def _reopened(self, path: Path) -> Self:
         """Another memory, opened with the same settings."""
@@ -57,6 +59,12 @@ class Parts:
         """The files of all snapshots."""
         folder = self._store.path.with_name(self._store.path.name + "-snapshots")
         return sorted(folder.glob("*.holdfast")) if folder.is_dir() else []
+
+    def _drop_drafts(self) -> None:
+        """Delete copies that a crash left unfinished; writers are kept out."""
+        folder = self._store.path.with_name(self._store.path.name + "-snapshots")
+        for path in folder.glob("*.holdfast.tmp*") if folder.is_dir() else ():
+            path.unlink()
 
     def _refresh(self) -> None:
         """Take over what other processes wrote, unless this one is writing at this moment."""

@@ -183,11 +183,11 @@ class BeliefsApi(Parts):
             found = read.held(self._reader, query, filters, _ANY)
             wanted = Query(subject=subject, predicate=predicate, kind=kind)
             return [one for one in found if wanted.names(one)][:limit]
-        at = read.moment(self._reader, filters)
         wanted = Query(
             filters.scopes, subject, predicate, kind, as_of=filters.as_of, before=filters.before
         )
         with self._mirror.lock:
+            at = read.moment(self._reader, filters)
             every = self._mirror.state.beliefs(wanted)
             return list(islice(_having(every, status, at), limit))
 

@@ -17,7 +17,7 @@ from holdfast.api.base import Parts, Time, seconds
 from holdfast.errors import ConflictError, InvalidEventError, NotFoundError
 from holdfast.mirror import Mirror
 from holdfast.records import Tier
-from holdfast.rewrite import ROLLBACK, roll_back
+from holdfast.rewrite import ROLLBACK, begin_rollback, roll_back
 from holdfast.state.asked import Asked, Note
 from holdfast.state.fold import State
 from holdfast.state.patch import diff as json_diff
@@ -25,6 +25,7 @@ from holdfast.state.records import Belief, Trust
 from holdfast.stores.space import size_of
 from holdfast.stores.sqlite import SqliteStore
 from holdfast.stores.translate import sync_folder
+from holdfast.trust.log import new_origin
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -99,7 +100,8 @@ class HistoryApi(Parts):
         with self._committer.still():
             size = self._mirror.next_seq - self._mirror.audit.first
             with self._store.transaction() as tx:
-                self._mirror.audit.keep_snapshot(tx, size, name)
+                self._mirror.audit.keep_snapshot(tx, self._store, size, name)
+            self._drop_drafts()
             self._store.copy_to(path)
         return self._snapshot(name)
 
@@ -113,12 +115,13 @@ class HistoryApi(Parts):
 
         Raises `NotFoundError` if there is none of that name.
         """
-        found = self._snapshot(name)
-        for suffix in ("", "-wal", "-shm", "-lock"):
-            found.path.with_name(found.path.name + suffix).unlink(missing_ok=True)
-        sync_folder(found.path.parent)
-        with self._committer.still(), self._store.transaction() as tx:
-            self._mirror.audit.forget_snapshot(tx, self._store, name)
+        with self._committer.still():  # nobody is going back to it, then
+            found = self._snapshot(name)
+            for suffix in ("", "-wal", "-shm", "-lock"):
+                found.path.with_name(found.path.name + suffix).unlink(missing_ok=True)
+            sync_folder(found.path.parent)
+            with self._store.transaction() as tx:
+                self._mirror.audit.forget_snapshot(tx, self._store, name)
         note = Note("delete_snapshot", name)
         self._change_state(f"delete snapshot {name}", "", Asked((note,), by, Trust.OWNER))
         return found.nbytes
@@ -143,16 +146,15 @@ class HistoryApi(Parts):
         target = Path(path)
         if target.exists():
             raise ConflictError(f"{target} exists; fork to another path")
-        if snapshot is None:
-            with self._committer.still():
-                self._store.copy_to(target)
+        with self._committer.still():
+            if snapshot is None:
+                self._store.copy_to(target, new_origin())
                 twin = self._twin(target)
-        else:
-            with self._opened(snapshot) as store:
-                store.copy_to(target)
+            else:
+                with self._opened(snapshot) as store:
+                    store.copy_to(target, new_origin())
+        if snapshot is not None:
             twin = self._reopened(target)
-        with twin._committer.still(), twin._store.transaction() as tx:
-            twin._mirror.audit.rename(tx)
         note = Note("fork", self._mirror.audit.origin)
         twin._change_state("fork", "", Asked((note,), "", Trust.OWNER))
         return twin
@@ -175,11 +177,11 @@ class HistoryApi(Parts):
         Many transactions, each within the budget; if it is interrupted, the next to open the
         memory finishes it. Writers and other processes wait meanwhile.
         """
-        with self._opened(name) as snapshot, self._committer.still():
+        with self._opened(name) as snapshot, self._committer.rewriting():
             since, columns = self._snapshot(name).seq, self._mirror.columns
             withdrawn = int(np.count_nonzero(columns.alive & (columns.seq > since)))
-            roll_back(self._mirror, self._store, snapshot, name)
-            self._committer.relearn()
+            begin_rollback(self._mirror, self._store, snapshot, name)
+            roll_back(self._committer, self._mirror, self._store, snapshot, name)
         note = Note("rollback", name)
         self._change_state(f"rollback to {name}", "", Asked((note,), by, Trust.OWNER))
         self._changed()
@@ -270,12 +272,11 @@ class HistoryApi(Parts):
             return _Moment(past, moment + 0.001, _tiers(self._mirror, cut))
 
     def _finish_rewriting(self) -> None:
-        """Go on with what a crash cut short."""
+        """Go on with what was cut short; writers are kept out."""
         name = self._store.meta(ROLLBACK)
         if name is not None:
-            with self._opened(name) as snapshot, self._committer.still():
-                roll_back(self._mirror, self._store, snapshot, name)
-                self._committer.relearn()
+            with self._opened(name) as snapshot:
+                roll_back(self._committer, self._mirror, self._store, snapshot, name)
 
     def _known_snapshots(self) -> str:
         return ", ".join(path.stem for path in self._snapshot_files()) or "none"

@@ -11,6 +11,7 @@ from holdfast.state.asked import Asked
 from holdfast.state.automaton import Automaton, Declare, Step
 from holdfast.state.automaton import State as AutomatonState
 from holdfast.state.documents import Document, Edit, Form
+from holdfast.state.patch import MAX_BYTES, check_json
 from holdfast.state.records import Trust
 
 
@@ -115,6 +116,7 @@ class WorldApi(Parts):
         self, name: str, scope: str, form: Form, body: Any, expect: int | None, by: str,
         key: str | None,
     ) -> Document:  # fmt: skip
+        check_json(body, "what is put there", MAX_BYTES)
         where = scope.strip("/")
         edit = Edit(name, where, form, body, expect)
         said = f"{form} document {name}"

@@ -18,6 +18,7 @@ SHARE = 1 / 4
 """Of the room in a file, that the journal may take."""
 _FREED = 1 / 8  # of the share, at once
 _GROUPS = 16  # of one slot, in one cut
+_WHOLE = 16  # entries of a slot that always go together
 _T = TypeVar("_T")
 
 
@@ -25,12 +26,14 @@ _T = TypeVar("_T")
 class Cut:
     """Entries to delete, entries that take the place of others, and where history now begins.
 
-    `drop` has groups that go as a whole: in between, something else might be held.
+    `drop` has groups that go as a whole: in between, something else might be held. A journal of
+    under `again` bytes is not worth another cut.
     """
 
     drop: list[list[int]] = field(default_factory=list)
     put: list[Entry] = field(default_factory=list)
     horizon: int = 0
+    again: int = 0
 
     def first(self, most: int) -> list[int]:
         """The entries of the first groups, at most so many."""
@@ -47,19 +50,23 @@ class Cut:
             n -= len(self.drop.pop(0))
 
 
-def plan_cut(state: State, share: int, at_once: int, lock: AbstractContextManager[Any]) -> Cut:
+def plan_cut(
+    state: State, share: int, at_once: int, room: int, lock: AbstractContextManager[Any]
+) -> Cut:
     """Enough to free an eighth of the share, the least missed first.
 
     In this order: what is no longer held (superseded, retracted, disputed) and what only says again
     what is held, the longest ago first; older versions of documents and automata; uses, notes and
     grants that later ones undid, and what revoked sources said; and, if nothing else is left,
-    beliefs, instructions and the most trusted last. What is held of a slot is the same before and
-    after, unless the slot goes as a whole.
+    beliefs, instructions and the most trusted last, as long as they take half of the share. What is
+    held of a slot is the same before and after, unless the slot goes as a whole.
 
     Parameters
     ----------
     at_once
-        Entries of one group, at the most.
+        Entries of one group, at the most; but a slot of a few goes as a whole.
+    room
+        Bytes of entries that may be put in the place of others.
     lock
         Held while the state itself is changed: older versions of documents are let go of at once.
 
@@ -72,15 +79,19 @@ def plan_cut(state: State, share: int, at_once: int, lock: AbstractContextManage
     freed = _take(cut, _past(state, at_once), wanted)
     if freed < wanted:
         with lock:
-            compacted = list(state.compact_versions())
+            compacted = list(state.compact_versions(room))
         for base, gone in compacted:
             freed += sum(len(encode(state.entries[id])) for id in gone)
             cut.put.append(base)
             cut.drop += _groups(gone, at_once)
             cut.horizon = max(cut.horizon, base.seq)
-    for source in (_idle, _left_out, _held):
+    for source in (_idle, _left_out):
         if freed < wanted:
             freed += _take(cut, source(state, at_once), wanted - freed)
+    if freed < wanted:
+        claims = sum(len(encode(e)) for e in state.entries.values() if e.op == "claim")
+        spare = min(wanted - freed, claims - share // 2)
+        freed += _take(cut, _held(state, max(at_once, _WHOLE)), spare)
     return cut
 
 
@@ -194,5 +205,7 @@ def _held(state: State, at_once: int) -> Iterator[list[Entry]]:
         told = any(one.claim.kind == "instruction" for one in said)
         return told, max(one.trust for one in said), max(one.recorded_at for one in said)
 
-    for _, statements in sorted(state.statements(), key=rank):
-        yield from _groups([state.entry(one) for one in statements], at_once)
+    for slot, statements in sorted(state.statements(), key=rank):
+        grounds = {one.id for _, said in Line(slot, statements).standing() for one in said}
+        order = sorted(statements, key=lambda one: (one.id in grounds, one.valid_from, one.seq))
+        yield from _groups([state.entry(one) for one in order], at_once)

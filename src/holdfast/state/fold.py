@@ -20,8 +20,9 @@ from holdfast.state.aliases import from_json as use_from
 from holdfast.state.aliases import to_json as use_to
 from holdfast.state.asked import OPS, Asked, Note, Place, Revoke, as_json
 from holdfast.state.automaton import Automata, Declare, Step
+from holdfast.state.automaton import State as AutomatonState
 from holdfast.state.credit import Credit
-from holdfast.state.documents import Documents, Edit
+from holdfast.state.documents import Document, Documents, Edit
 from holdfast.state.index import BeliefHit, BeliefIndex
 from holdfast.state.journal import MOST_PER_EVENT, Entry, bind, claim_to, statement
 from holdfast.state.query import Query
@@ -30,7 +31,7 @@ from holdfast.state.records import Belief, Claim
 from holdfast.state.slots import Slot, plain, slot_of
 from holdfast.state.wording import shared
 
-_REVOCABLE = frozenset({"claim", "document", "declare", "step", "use"})
+_REVOCABLE = frozenset({"claim", "document", "declare", "step", "use", "grant"})
 
 
 @dataclass
@@ -207,8 +208,9 @@ class State:
         """The entry of a statement."""
         return self.entries[said.seq * MOST_PER_EVENT + said.n]
 
-    def compact_versions(self) -> Iterator[tuple[Entry, list[int]]]:
-        """Drop the older half of the versions of each document and automaton.
+    def compact_versions(self, room: int) -> Iterator[tuple[Entry, list[int]]]:
+        """Drop the older half of the versions of each document and automaton, while there is room
+        for the entries that stand for them.
 
         Yields the entry that stands for them, and the ids of those that may go.
         """
@@ -220,9 +222,11 @@ class State:
         for (fold, scope, name), entries in found.items():
             held = self.documents if fold == "document" else self.automata
             versions = held.history(name, scope)
-            if len(versions) < 2:
+            middle = versions[len(versions) // 2] if len(versions) > 1 else None
+            if middle is None or (size := _size_of(middle)) > room:
                 continue
-            base = held.compact(name, scope, versions[len(versions) // 2].version)
+            room -= size
+            base = held.compact(name, scope, middle.version)
             if base is None:
                 continue
             old = next(e for e in entries if (e.seq, e.n) == (base.seq, base.n))
@@ -422,6 +426,12 @@ def _entry(
         place.seq, n, place.at, place.recorded_at, asked.source, asked.trust, scope, op, body,
         action, what, retired,
     )  # fmt: skip
+
+
+def _size_of(version: Document | AutomatonState) -> int:
+    """Bytes of an entry that stands for a version and all before it, at the most."""
+    whole = version.value if isinstance(version, Document) else version.automaton.to_json()
+    return 512 + len(json.dumps(whole, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def _learn(aliases: Aliases, entry: Entry) -> tuple[str, ...]:

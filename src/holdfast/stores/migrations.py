@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import apsw
 
+from holdfast.stores.seals import seal_meta
+
 APPLICATION_ID = 0x484F4C44  # "HOLD"
 
 Migration = Callable[[apsw.Connection], None]
@@ -55,3 +57,16 @@ def m003_cells(db: apsw.Connection) -> None:
         ) WITHOUT ROWID
         """
     )
+
+
+@migration
+def m004_checksums(db: apsw.Connection) -> None:
+    """Vectors and settings have checksums from here; vectors are made again from their events."""
+    db.execute(
+        """
+        DROP TABLE vector;
+        CREATE TABLE vector (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+        DELETE FROM meta WHERE key = 'embedder';
+        """
+    )
+    seal_meta(db)

@@ -259,6 +259,12 @@ def pages_for(nbytes: int) -> int:
     return nbytes // (PAGE - 4) + 7
 
 
+def vector_pages(gap: int, nbytes: int) -> float:
+    """Pages, at most, that a row of vectors dirties, `gap` rows away from the one before it."""
+    own = (nbytes + 29) / 2048  # a page may be half empty
+    return min(abs(gap) * own, 4 + own)
+
+
 def check_smallest(budget: int) -> None:
     """Refuse a budget that could not hold the file's own structures."""
     if budget < SMALLEST_BUDGET:

@@ -20,7 +20,9 @@ from holdfast.errors import (
 from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
 from holdfast.stores.locks import FileLock, check_filesystem
 from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS
-from holdfast.stores.space import PAGE, Space, check_smallest, pages_for, pragma, size_of
+from holdfast.stores.scrub import blank, rewrite
+from holdfast.stores.seals import meta_problems, seal_meta, sealed, unsealed
+from holdfast.stores.space import PAGE, Space, check_smallest, pages_for, pragma, size_of, vector_pages
 from holdfast.stores.translate import as_ours, check_version, sync_folder, translated
 
 _TABLES = {  # and what identifies a row of each
@@ -92,6 +94,7 @@ class SqliteStore:
     def _open(self, budget: int | None, vfs: str | None, reader_patience_s: float) -> None:
         self._lock.acquire()
         try:
+            self._vfs = vfs
             self._db = apsw.Connection(str(self.path), vfs=vfs)
             self._space = Space(self._db, self.path, reader_patience_s)
             self._foreign = False
@@ -250,18 +253,14 @@ class SqliteStore:
 
     def key(self, key: bytes) -> tuple[bytes, bytes] | None:
         rows = self._db.execute(
-            "SELECT body, receipt FROM idempotency WHERE key = ?", (key,)
+            "SELECT key, seq, body, receipt FROM idempotency WHERE key = ?", (key,)
         ).fetchall()
-        if not rows:
-            return None
-        ((body, receipt),) = rows
-        assert isinstance(body, bytes)
-        assert isinstance(receipt, bytes)
-        return body, receipt
+        return _whole(rows[0])[2:] if rows else None
 
     def put_key(self, key: bytes, seq: int, body: bytes, receipt: bytes) -> None:
         self._space.touch(3)
-        self._db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (key, seq, body, receipt))
+        row = (key, seq, body, sealed(receipt, key, seq, body))
+        self._db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", row)
 
     def prune_keys(self, before: int, most: int) -> None:
         rows = self._db.execute(
@@ -281,9 +280,10 @@ class SqliteStore:
     def put_vectors(self, codes: Iterable[tuple[int, bytes]]) -> None:
         last = -_FAR
         for seq, code in codes:
-            self._space.touch(_vector_pages(seq - last, len(code)))
+            self._space.touch(vector_pages(seq - last, len(code)))
             last = seq
-            self._db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (seq, code))
+            row = (seq, sealed(code, seq))
+            self._db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", row)
 
     def delete_vectors(self, seqs: Iterable[int]) -> None:
         gone = sorted(seqs)
@@ -326,9 +326,11 @@ class SqliteStore:
 
     def set_meta(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        seal_meta(self._db)
 
     def delete_meta(self, key: str) -> None:
         self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
+        seal_meta(self._db)
 
     # ---- reads -----------------------------------------------------------------------------
 
@@ -385,7 +387,7 @@ class SqliteStore:
         while page := self._read(
             "SELECT seq, data FROM vector WHERE seq > ? ORDER BY seq LIMIT 1024", after
         ):
-            yield from page
+            yield from ((seq, unsealed(row, f"vectors of {seq}", seq)) for seq, row in page)
             after = page[-1][0]
 
     def dictionaries(self) -> list[bytes]:
@@ -401,12 +403,14 @@ class SqliteStore:
 
     def idempotency_keys(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
         """Every idempotency key, with its event, body digest and receipt."""
-        yield from self._read("SELECT key, seq, body, receipt FROM idempotency ORDER BY seq")
+        rows = self._read("SELECT key, seq, body, receipt FROM idempotency ORDER BY seq")
+        yield from map(_whole, rows)
 
-    def copy_to(self, path: Path) -> None:
+    def copy_to(self, path: Path, origin: str | None = None) -> None:
         """Make another file with the same content; it is there whole or not at all.
 
-        Call it with writers kept out. O(pages).
+        With an `origin`, the copy's audit log has that name. Call it with writers kept out.
+        O(pages).
         """
         draft = path.with_name(path.name + ".tmp")
         with translated(path):
@@ -417,6 +421,8 @@ class SqliteStore:
                     pragma(twin, setting)
                 with self._read_lock, twin.backup("main", self._reader, "main") as copy:
                     copy.step(-1)
+                if origin is not None:
+                    twin.execute("UPDATE meta SET value = ? WHERE key = 'origin'", (origin,))
             finally:
                 twin.close()
         fd = os.open(draft, os.O_RDONLY)
@@ -437,35 +443,12 @@ class SqliteStore:
             try:
                 self._space.squeeze()
                 for table, key in _TABLES.items():
-                    self._scrub(table, key)
+                    rewrite(self, self._db, self._space, table, key)
                 self._space.squeeze()
                 self._space.cut_log()
+                blank(self._db, self.path, self._vfs)
             finally:
                 pragma(self._db, "secure_delete=FAST")
-
-    def _scrub(self, table: str, key: str) -> None:
-        fields = [row[1] for row in self._db.execute(f"PRAGMA table_info({table})").fetchall()]
-        total = " + ".join(f"length({name})" for name in fields)
-        sizes: list[Any] = self._db.execute(
-            f"SELECT {key}, {total} FROM {table} ORDER BY {key}"
-        ).fetchall()
-        wanted = " AND ".join(f"{name.strip()} = ?" for name in key.split(","))
-        marks = ", ".join("?" * len(fields))
-        at = 0
-        while at < len(sizes):
-            end, need = at, 0
-            while end < len(sizes) and (end == at or need < self.batch_bytes()):
-                need += 2 * sizes[end][-1] + PAGE
-                end += 1
-            with self.transaction(need):
-                for *values, size in sizes[at:end]:
-                    self._space.touch(pages_for(2 * size) / 2)
-                    rows = self._db.execute(
-                        f"SELECT * FROM {table} WHERE {wanted}", values
-                    ).fetchall()
-                    self._db.execute(f"DELETE FROM {table} WHERE {wanted}", values)
-                    self._db.execute(f"INSERT INTO {table} VALUES ({marks})", rows[0])
-            at = end
 
     def usage(self) -> StoreUsage:
         def total(table: str, where: str = "true") -> int:
@@ -496,7 +479,9 @@ class SqliteStore:
 
     def check(self) -> list[str]:
         answers = [str(row[0]) for row in self._read("PRAGMA integrity_check(20)")]
-        return [] if answers == ["ok"] else answers
+        with self._read_lock, translated(self.path):
+            changed = meta_problems(self._reader)
+        return ([] if answers == ["ok"] else answers) + changed
 
     def close(self) -> None:
         if self._closed:
@@ -511,7 +496,9 @@ class SqliteStore:
             self._lock.close()
 
 
-def _vector_pages(gap: int, nbytes: int) -> float:
-    """Pages, at most, that a row of vectors dirties, `gap` rows away from the one before it."""
-    own = (nbytes + 24) / 2048  # a page may be half empty
-    return min(abs(gap) * own, 4 + own)
+def _whole(row: tuple[Any, ...]) -> tuple[bytes, int, bytes, bytes]:
+    key, seq, body, receipt = row
+    try:
+        return key, seq, body, unsealed(receipt, f"the receipt of {seq}", key, seq, body)
+    except TypeError:
+        raise CorruptStoreError("an idempotency key is not as it was written") from None

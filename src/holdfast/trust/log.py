@@ -11,9 +11,10 @@ import hashlib
 import json
 import secrets
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+from zlib import crc32
 
 from holdfast.codec import BYTES, PINNED, Row
 from holdfast.errors import AuditError
@@ -66,7 +67,7 @@ class AuditLog:
         origin = store.meta("origin")
         if origin is None:
             fresh = cls(
-                _new_origin(), next_seq, LostLeaves(),
+                new_origin(), next_seq, LostLeaves(),
                 Salts(secrets.token_bytes(KEY_BYTES)),
             )  # fmt: skip
             fresh.saved = False
@@ -145,27 +146,28 @@ class AuditLog:
 
     def keep(self, tx: Transaction, store: Store, checkpoint: Checkpoint, note: str) -> None:
         """Store a checkpoint, so that the tree of its size stays provable."""
-        self.lost.keep_boundary(checkpoint.size)
-        here = dict(store.cells("checkpoint", after=checkpoint.size - 1)).get(checkpoint.size)
-        snapshot = json.loads(here)["s"] if here else ""  # one may be of this size, too
-        line = {"t": checkpoint.text(), "n": note, "s": snapshot}
-        tx.put_cell("checkpoint", checkpoint.size, json.dumps(line).encode())
+        self._note(tx, store, checkpoint.size, {"t": checkpoint.text(), "n": note})
 
-    def keep_snapshot(self, tx: Transaction, size: int, name: str) -> None:
+    def keep_snapshot(self, tx: Transaction, store: Store, size: int, name: str) -> None:
         """Keep the tree of a snapshot's size provable as long as the snapshot is there."""
-        self.lost.keep_boundary(size)
-        tx.put_cell("checkpoint", size, json.dumps({"t": "", "n": "", "s": name}).encode())
+        self._note(tx, store, size, {"s": name})
 
     def forget_snapshot(self, tx: Transaction, store: Store, name: str) -> None:
-        """Its size need not stay provable any more."""
+        """Its size need not stay provable any more, unless there is a checkpoint of it."""
         for size, data in list(store.cells("checkpoint")):
-            if json.loads(data)["s"] == name:
+            line = json.loads(data)
+            if line["s"] == name and line["t"]:
+                self._note(tx, store, size, {"s": ""})
+            elif line["s"] == name:
                 self.forget(tx, size)
 
-    def rename(self, tx: Transaction) -> None:
-        """Take another name: this log goes its own way from here."""
-        self.origin = _new_origin()
-        tx.set_meta("origin", self.origin)
+    def _note(self, tx: Transaction, store: Store, size: int, more: dict[str, str]) -> None:
+        """Keep a size provable; say why beside what is said of it already."""
+        known = next((data for at, data in store.cells("checkpoint", size - 1) if at == size), None)
+        line = {"t": "", "n": "", "s": ""} | ({} if known is None else _read(size, known)) | more
+        self.lost.keep_boundary(size)
+        line["c"] = _line_sum(size, line)
+        tx.put_cell("checkpoint", size, json.dumps(line).encode())
 
     def thin(self, tx: Transaction, store: Store) -> None:
         """Let go of old checkpoints, every other one, where there are too many."""
@@ -183,7 +185,8 @@ class AuditLog:
         self._write(tx, self.lost.forget_boundary(size))
 
 
-def _new_origin() -> str:
+def new_origin() -> str:
+    """A name that no other log has."""
     return f"holdfast/{secrets.token_hex(8)}"
 
 
@@ -191,12 +194,22 @@ def checkpoints(store: Store) -> list[tuple[Checkpoint, dict[str, Any]]]:
     """Every stored checkpoint, oldest first, with its signed note and the snapshot it is of."""
     found = []
     for size, data in store.cells("checkpoint"):
-        try:
-            line = json.loads(data)
-            if not line["t"]:
-                continue  # the boundary of a snapshot
-            checkpoint = Checkpoint.parse(line["t"])
-        except (ValueError, LookupError, TypeError) as error:
-            raise AuditError(f"the checkpoint of size {size} cannot be read: {error}") from None
-        found.append((checkpoint, line))
+        line = _read(size, data)
+        if line["t"]:  # else it is the boundary of a snapshot
+            found.append((Checkpoint.parse(line["t"]), line))
     return found
+
+
+def _read(size: int, data: bytes) -> dict[str, Any]:
+    """A stored checkpoint; raises `AuditError` if it was changed."""
+    try:
+        line: dict[str, Any] = json.loads(data)
+        if line["c"] != _line_sum(size, line):
+            raise AuditError(f"the checkpoint of size {size} fails its CRC-32")
+    except (ValueError, LookupError, TypeError) as error:
+        raise AuditError(f"the checkpoint of size {size} cannot be read: {error}") from None
+    return line
+
+
+def _line_sum(size: int, line: Mapping[str, Any]) -> str:
+    return f"{crc32(repr([size, line['t'], line['n'], line['s']]).encode()):08x}"

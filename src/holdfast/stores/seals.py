@@ -1,0 +1,51 @@
+"""Checksums for rows that have none of their own, so that `verify` can tell that they changed."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable
+
+import apsw
+
+from holdfast.errors import CorruptStoreError
+
+CHECK = "check"
+"""The key of the row of `meta` that is a hash over all others."""
+_MARK = b"\0"  # before a CRC-32; a receipt from before there was one is JSON and begins otherwise
+
+
+def sealed(data: bytes, *context: bytes | int) -> bytes:
+    """Some data with a checksum over it and what it belongs to."""
+    return _MARK + _sum(data, context).to_bytes(4, "little") + data
+
+
+def unsealed(row: bytes, what: str, *context: bytes | int) -> bytes:
+    """The inverse of `sealed`; raises `CorruptStoreError` if either changed."""
+    if row[:1] == b"{":
+        return row
+    data = row[5:]
+    if row[:1] != _MARK or _sum(data, context).to_bytes(4, "little") != row[1:5]:
+        raise CorruptStoreError(f"{what} fails its CRC-32; run verify")
+    return data
+
+
+def _sum(data: bytes, context: Iterable[bytes | int]) -> int:
+    return zlib.crc32(data, zlib.crc32(repr(list(context)).encode()))
+
+
+def meta_sum(db: apsw.Connection) -> str:
+    """A hash over all of `meta` but itself."""
+    rows = db.execute("SELECT key, value FROM meta WHERE key <> ? ORDER BY key", (CHECK,))
+    return hashlib.sha256(repr(rows.fetchall()).encode()).hexdigest()[:16]
+
+
+def seal_meta(db: apsw.Connection) -> None:
+    """Bring that hash up to date."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (CHECK, meta_sum(db)))
+
+
+def meta_problems(db: apsw.Connection) -> list[str]:
+    """Whether it fits."""
+    found = db.execute("SELECT value FROM meta WHERE key = ?", (CHECK,)).fetchall()
+    return [] if found == [(meta_sum(db),)] else ["the table of settings was changed"]

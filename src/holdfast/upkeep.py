@@ -1,0 +1,38 @@
+"""What a commit does beside: it learns a dictionary once, and keeps stretches of the index."""
+
+from __future__ import annotations
+
+from holdfast.codec import DICTIONARY_BLOCKS
+from holdfast.mirror import Changes, Mirror
+from holdfast.stores.base import Store, Transaction
+
+_PAGE = 4096
+
+
+def train(mirror: Mirror, store: Store, tx: Transaction, changes: Changes) -> None:
+    """Once there is enough to learn from, keep a dictionary if it pays for itself."""
+    if mirror.trained or len(mirror.firsts) < DICTIONARY_BLOCKS:
+        return
+    mirror.trained = True
+    blocks = [mirror.read_block(first) for first in mirror.firsts[-DICTIONARY_BLOCKS:]]
+    data = mirror.codec.train([block for block in blocks if block is not None])
+    pays = data is not None and len(data) < store.capacity() // 64
+    if data is not None and pays and tx.fits(len(data)):
+        tx.put_dictionary(data)
+        changes.dictionary = data
+
+
+def shelve(mirror: Mirror, tx: Transaction, changes: Changes) -> None:
+    """Keep a stretch of the index in the store, and let go of what has become stale."""
+    sealed = mirror.tail[0].seq if mirror.tail else mirror.next_seq
+    segment = mirror.shelf.next_segment(mirror.columns, mirror.postings, sealed)
+    if segment is not None:
+        id, data, rows = segment
+        if tx.slack() > len(data) + 8 * _PAGE and tx.room_for(len(data)) >= 0:
+            tx.put_segment(id, data)
+            changes.shelved = (id, rows)
+    for id in mirror.shelf.stale():
+        if tx.slack() < 8 * _PAGE:
+            break  # the rest goes with the next segment
+        tx.delete_segment(id)
+        changes.unshelved.append(id)
