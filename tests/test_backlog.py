@@ -246,7 +246,7 @@ def test_each_passage_of_an_event_is_embedded_with_its_speaker() -> None:
         assert max(map(len, embedder.heard)) <= 64
         assert memory._mirror.vectors is not None
         assert len(memory._mirror.vectors) == 120, "an event counts once, however many vectors"
-        assert memory.usage().vectors == 40 * (len(passages) + 2) * (32 + 4)
+        assert memory.usage().vectors == 40 * ((len(passages) + 2) * (32 + 4) + 3 * 5)
 
 
 def test_an_event_is_found_by_any_of_its_passages() -> None:

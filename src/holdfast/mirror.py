@@ -49,7 +49,7 @@ _HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, mea
 _TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
 _BYTES_PER_TERM = 11.0  # of English chat, stop words included
 _VECTOR_COST = 4  # bytes of a stored vector beside its codes
-_VECTORS_COST = 20  # and of all of an event's together
+_VECTORS_COST = 25  # and of all of an event's together
 # Index terms of an average document, for BM25. Fixed: following the stream made recall worse where
 # turns are long (BEAM, coverage@10 .70 against .63), since short turns then lost their edge.
 _PIVOT = 24.0

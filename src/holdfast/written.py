@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.codec import digest
 from holdfast.derive import passages
-from holdfast.errors import HoldfastError, IdempotencyError
+from holdfast.errors import CorruptStoreError, HoldfastError, IdempotencyError
 from holdfast.records import Event, Receipt
 from holdfast.retain import BLOCK_BYTES
 from holdfast.state.asked import Asked
@@ -115,9 +115,13 @@ def body_digest(change: Append) -> bytes:
 
 
 def receipt_from(data: bytes) -> Receipt:
-    line = json.loads(data)
-    changes = [Change(**{**one, "retired": tuple(one["retired"])}) for one in line["changes"]]
-    return Receipt(**{**line, "changes": tuple(changes)})
+    """A stored receipt; raises `CorruptStoreError` if it is damaged."""
+    try:
+        line = json.loads(data)
+        changes = [Change(**{**one, "retired": tuple(one["retired"])}) for one in line["changes"]]
+        return Receipt(**{**line, "changes": tuple(changes)})
+    except (ValueError, LookupError, TypeError) as error:
+        raise CorruptStoreError(f"a receipt cannot be read: {error}; run verify") from None
 
 
 def conflict(key: str) -> IdempotencyError:

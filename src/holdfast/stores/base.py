@@ -151,6 +151,9 @@ class Store(Protocol):
 
     def dictionaries(self) -> list[bytes]: ...
 
+    def idempotency_keys(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
+        """Every idempotency key, with its event, body digest and receipt."""
+
     def cells(self, shelf: Shelf, after: int = -1) -> Iterator[tuple[int, bytes]]:
         """The small rows of a shelf with a number over `after`, in order."""
 

@@ -170,6 +170,10 @@ class RamStore:
             raise ClosedError("the store was closed")
         return False
 
+    def idempotency_keys(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
+        for key, (seq, body, receipt) in list(self._keys.items()):
+            yield key, seq, body, receipt
+
     def meta(self, key: str) -> str | None:
         return self._meta.get(key)
 

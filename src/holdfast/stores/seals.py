@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 import apsw
 
@@ -12,7 +13,7 @@ from holdfast.errors import CorruptStoreError
 
 CHECK = "check"
 """The key of the row of `meta` that is a hash over all others."""
-_MARK = b"\0"  # before a CRC-32; a receipt from before there was one is JSON and begins otherwise
+_MARK = b"\0"  # before a CRC-32; rows from before there was one begin otherwise
 
 
 def sealed(data: bytes, *context: bytes | int) -> bytes:
@@ -21,13 +22,25 @@ def sealed(data: bytes, *context: bytes | int) -> bytes:
 
 
 def unsealed(row: bytes, what: str, *context: bytes | int) -> bytes:
-    """The inverse of `sealed`; raises `CorruptStoreError` if either changed."""
-    if row[:1] == b"{":
+    """The inverse of `sealed`; raises `CorruptStoreError` if either changed.
+
+    A row that does not begin as a sealed one is given back as it is: who reads it can tell.
+    """
+    if row[:1] != _MARK:
         return row
     data = row[5:]
-    if row[:1] != _MARK or _sum(data, context).to_bytes(4, "little") != row[1:5]:
+    if _sum(data, context).to_bytes(4, "little") != row[1:5]:
         raise CorruptStoreError(f"{what} fails its CRC-32; run verify")
     return data
+
+
+def whole_key(row: tuple[Any, ...]) -> tuple[bytes, int, bytes, bytes]:
+    """An idempotency key with its event, body digest and receipt, checked."""
+    key, seq, body, receipt = row
+    try:
+        return key, seq, body, unsealed(receipt, f"the receipt of {seq}", key, seq, body)
+    except TypeError:
+        raise CorruptStoreError("an idempotency key is not as it was written") from None
 
 
 def _sum(data: bytes, context: Iterable[bytes | int]) -> int:

@@ -21,8 +21,16 @@ from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
 from holdfast.stores.locks import FileLock, check_filesystem
 from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS
 from holdfast.stores.scrub import blank, rewrite
-from holdfast.stores.seals import meta_problems, seal_meta, sealed, unsealed
-from holdfast.stores.space import PAGE, Space, check_smallest, pages_for, pragma, size_of, vector_pages
+from holdfast.stores.seals import meta_problems, seal_meta, sealed, unsealed, whole_key
+from holdfast.stores.space import (
+    PAGE,
+    Space,
+    check_smallest,
+    pages_for,
+    pragma,
+    size_of,
+    vector_pages,
+)  # fmt: skip
 from holdfast.stores.translate import as_ours, check_version, sync_folder, translated
 
 _TABLES = {  # and what identifies a row of each
@@ -255,7 +263,7 @@ class SqliteStore:
         rows = self._db.execute(
             "SELECT key, seq, body, receipt FROM idempotency WHERE key = ?", (key,)
         ).fetchall()
-        return _whole(rows[0])[2:] if rows else None
+        return whole_key(rows[0])[2:] if rows else None
 
     def put_key(self, key: bytes, seq: int, body: bytes, receipt: bytes) -> None:
         self._space.touch(3)
@@ -404,7 +412,7 @@ class SqliteStore:
     def idempotency_keys(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
         """Every idempotency key, with its event, body digest and receipt."""
         rows = self._read("SELECT key, seq, body, receipt FROM idempotency ORDER BY seq")
-        yield from map(_whole, rows)
+        yield from map(whole_key, rows)
 
     def copy_to(self, path: Path, origin: str | None = None) -> None:
         """Make another file with the same content; it is there whole or not at all.
@@ -423,6 +431,7 @@ class SqliteStore:
                     copy.step(-1)
                 if origin is not None:
                     twin.execute("UPDATE meta SET value = ? WHERE key = 'origin'", (origin,))
+                    seal_meta(twin)
             finally:
                 twin.close()
         fd = os.open(draft, os.O_RDONLY)
@@ -494,11 +503,3 @@ class SqliteStore:
                     connection.close()
         if hasattr(self, "_lock"):
             self._lock.close()
-
-
-def _whole(row: tuple[Any, ...]) -> tuple[bytes, int, bytes, bytes]:
-    key, seq, body, receipt = row
-    try:
-        return key, seq, body, unsealed(receipt, f"the receipt of {seq}", key, seq, body)
-    except TypeError:
-        raise CorruptStoreError("an idempotency key is not as it was written") from None
