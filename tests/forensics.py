@@ -55,7 +55,9 @@ def traces(path: Path, canaries: Collection[str]) -> list[str]:
         for needle, (word, form) in wanted.items():
             at = data.find(needle)
             if at >= 0:
-                found.append(f"{word} ({form}) in {where} at {at}: {data[max(0, at-30):at+40]!r}")
+                found.append(
+                    f"{word} ({form}) in {where} at {at}: {data[max(0, at - 30) : at + 40]!r}"
+                )
 
     codes = {code for word in canaries for code in terms.terms(word)}
     for file in files(path):
@@ -77,8 +79,10 @@ def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
     at = data.find(_FRAME)
     while at >= 0:
         for dictionary in (None, _DICT):
-            made = zstandard.ZstdDecompressor(dict_data=dictionary) if dictionary else (
-                zstandard.ZstdDecompressor()
+            made = (
+                zstandard.ZstdDecompressor(dict_data=dictionary)
+                if dictionary
+                else (zstandard.ZstdDecompressor())
             )
             out = b""
             reader = made.decompressobj()
@@ -138,8 +142,9 @@ def _rows(db: apsw.Connection, codes: set[int]) -> Iterator[tuple[str, bytes]]:
 def leftovers(path: Path) -> dict[int, list[tuple[int, int]]]:
     """Bytes of a closed database file that hold nothing and are not zero, by page."""
     data = path.read_bytes()
-    db = apsw.Connection(f"file:{path}?mode=ro&immutable=1",
-                         flags=apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READONLY)
+    db = apsw.Connection(
+        f"file:{path}?mode=ro&immutable=1", flags=apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READONLY
+    )
     roots = [1, *(r for (r,) in db.execute("SELECT rootpage FROM sqlite_schema WHERE rootpage>0"))]
     db.close()
 

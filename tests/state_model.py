@@ -91,7 +91,7 @@ class Held:
         shown = pieces if len(pieces) <= 16 else pieces[:8] + pieces[-8:]
         return (
             first.id, first.scope, first.subject, first.predicate, first.value, first.kind, status,
-            self.trust, tuple(sorted({one.source for one in self.said})), tuple(shown),
+            self.trust, tuple(sorted({one.source for one in self.said} - {""})), tuple(shown),
             self.begins, self.until, first.recorded, retired,
         )  # fmt: skip
 

@@ -178,7 +178,7 @@ def test_history_is_a_timeline(home: Shell) -> None:
         "                             e2[0:18]  “Ana lives in Porto”",
     ]
     assert [b["status"] for b in home.json("history", "Ana")] == ["asserted", "retracted"]
-    assert home.on("history", "Nobody") == "nothing was ever held about it\n"
+    assert home.on("history", "Nobody") == "nothing is recorded about it\n"
 
 
 def test_a_correction_says_so(home: Shell) -> None:

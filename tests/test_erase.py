@@ -87,9 +87,7 @@ HOW: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("age", ["tail", "sealed", "lowered", "evicted"])
-def test_no_byte_is_left_of_what_was_planted_everywhere(
-    tmp_path: Path, age: str, how: str
-) -> None:
+def test_no_byte_is_left_of_what_was_planted_everywhere(tmp_path: Path, age: str, how: str) -> None:
     path = tmp_path / "m.holdfast"
     memory = opened(path, "640 KiB")
     fill(memory, 50)

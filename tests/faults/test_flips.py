@@ -122,8 +122,6 @@ def test_flips_are_found_or_without_meaning(
 def test_every_flip_is_found_or_without_meaning(
     tmp_path: Path, store: tuple[bytes, tuple[Any, ...], set[int]]
 ) -> None:
-    fates, missed = flip(
-        tmp_path / "b.holdfast", store, list(range(len(store[0]))), PATTERNS
-    )
+    fates, missed = flip(tmp_path / "b.holdfast", store, list(range(len(store[0]))), PATTERNS)
     print(fates)
     assert missed == []

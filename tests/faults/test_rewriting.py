@@ -157,7 +157,5 @@ def test_a_cut_leaves_it_finished_or_not_begun(home: Path, tmp_path: Path, name:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORK)
-def test_every_cut_leaves_it_finished_or_not_begun(
-    home: Path, tmp_path: Path, name: str
-) -> None:
+def test_every_cut_leaves_it_finished_or_not_begun(home: Path, tmp_path: Path, name: str) -> None:
     assert every(home, tmp_path, name, stride=1) >= 1

@@ -106,7 +106,7 @@ def print_timeline(beliefs: Sequence[Belief]) -> None:
     """Print the past of a subject: for each predicate its values in order of valid time."""
     out = console()
     if not beliefs:
-        out.print("nothing was ever held about it")
+        out.print("nothing is recorded about it")
     ends = [(show_when(b.valid_from), _end(b)) for b in beliefs]
     first, last = (max((len(pair[n]) for pair in ends), default=0) for n in (0, 1))
     value = min(WIDEST, max((len(b.value) for b in beliefs), default=0))

@@ -13,7 +13,19 @@ from holdfast.stores.pages import PagesError, slack
 from holdfast.stores.space import PAGE, Space, pages_for, pragma
 
 
-def rewrite(store: Store, db: apsw.Connection, space: Space, table: str, key: str) -> None:
+_TABLES = {  # and what identifies a row of each
+    "meta": "key", "tail": "seq", "block": "first", "idempotency": "key", "dictionary": "id",
+    "segment": "id", "vector": "seq", "cell": "shelf, id",
+}  # fmt: skip
+
+
+def rewrite(store: Store, db: apsw.Connection, space: Space) -> None:
+    """Delete every row and put it back, a bounded number at a time."""
+    for table, key in _TABLES.items():
+        _rewrite(store, db, space, table, key)
+
+
+def _rewrite(store: Store, db: apsw.Connection, space: Space, table: str, key: str) -> None:
     """Delete every row of a table and put it back, a bounded number at a time."""
     fields = [row[1] for row in db.execute(f"PRAGMA table_info({table})").fetchall()]
     total = " + ".join(f"length({name})" for name in fields)

@@ -33,10 +33,6 @@ from holdfast.stores.space import (
 )  # fmt: skip
 from holdfast.stores.translate import as_ours, check_version, sync_folder, translated
 
-_TABLES = {  # and what identifies a row of each
-    "meta": "key", "tail": "seq", "block": "first", "idempotency": "key", "dictionary": "id",
-    "segment": "id", "vector": "seq", "cell": "shelf, id",
-}  # fmt: skip
 Durability = Literal["full", "normal", "off"]
 
 _FAR = 10_000  # rows so many sequence numbers apart share no page
@@ -451,8 +447,7 @@ class SqliteStore:
             pragma(self._db, "secure_delete=ON")
             try:
                 self._space.squeeze()
-                for table, key in _TABLES.items():
-                    rewrite(self, self._db, self._space, table, key)
+                rewrite(self, self._db, self._space)
                 self._space.squeeze()
                 self._space.cut_log()
                 blank(self._db, self.path, self._vfs)
