@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import threading
 import zlib
 from array import array
 from bisect import bisect_left
@@ -349,6 +350,7 @@ class BlockCodec:
         self, dictionaries: Sequence[bytes] = (), level: int = _LEVEL, plain: bool = False
     ) -> None:
         self.dictionaries = tuple(dictionaries)
+        self._lock = threading.Lock()  # zstd's contexts are for one thread at a time
         self._dictionaries = {0: None} | {
             d.dict_id(): d for d in map(zstandard.ZstdCompressionDict, dictionaries)
         }
@@ -362,13 +364,17 @@ class BlockCodec:
         }
 
     def encode(self, block: Block) -> bytes:
-        return self._compress.compress(pack_block(block))
+        data = pack_block(block)
+        with self._lock:
+            return self._compress.compress(data)
 
     def decode(self, data: bytes) -> Block:
         """Raises `CorruptStoreError` if the checksum fails or the dictionary is unknown."""
         try:
             key = zstandard.get_frame_parameters(data).dict_id
-            return unpack_block(self._decompress[key].decompress(data))
+            with self._lock:
+                raw = self._decompress[key].decompress(data)
+            return unpack_block(raw)
         except (zstandard.ZstdError, struct.error, KeyError, ValueError, IndexError) as error:
             raise CorruptStoreError(f"a block of the log cannot be read: {error}") from None
 

@@ -94,8 +94,7 @@ class Changes:
 class Mirror:
     """Everything recall and retention look at, rebuilt from a store and kept beside it.
 
-    `lock` guards all of it: held briefly by the writer when it applies changes, and by readers
-    while they score.
+    `lock` guards all of it: held by the writer while it applies changes, by readers while scoring.
     """
 
     journal_bytes: int
@@ -190,7 +189,8 @@ class Mirror:
         blocks: list[Block] = []
         for info in self._store.blocks():
             data = self._store.block(info.first)
-            assert data is not None, "the writer's lock is held, so no block can vanish"
+            if data is None:  # the writer's lock is held, so none can vanish
+                raise CorruptStoreError(f"block {info.first} is listed but not there; run verify")
             block = self.codec.decode(data)
             raw = len(block.bodies)
             self._note_block(BlockEntry(info.first, info.last, len(data), raw, len(block)))

@@ -138,9 +138,7 @@ def _wipe(store: SqliteStore) -> None:
         tx.delete_dictionaries()
 
 
-def _copy(
-    committer: Committer, mirror: Mirror, store: SqliteStore, snapshot: SqliteStore
-) -> None:
+def _copy(committer: Committer, mirror: Mirror, store: SqliteStore, snapshot: SqliteStore) -> None:
     """Bring over everything but what identifies the memory and its audit log."""
     for data in snapshot.dictionaries():
         with store.transaction(len(data)) as tx:

@@ -161,7 +161,9 @@ def extract(event: Event, writer: Writer) -> Asked | None:
     claims = writer.extractor.claims(event.text, speaker=event.speaker, role=event.role, at=at)
     if writer.admits is not None:
         claims = [claim for claim in claims if writer.admits(event, claim)]
-    asked = Asked(tuple(claims[:MOST_CLAIMS]), source_of(event), trust) if claims else None
+    asked = (
+        Asked(tuple(claims[:MOST_CLAIMS]), source_of(event), trust, read=True) if claims else None
+    )
     while asked is not None and asked.weight > writer.largest() // 2:
         fewer = asked.operations[: len(asked.operations) // 2]
         asked = replace(asked, operations=fewer) if fewer else None

@@ -60,6 +60,7 @@ class Asked:
     source: str
     trust: int
     promoted: str | None = None
+    read: bool = False  # by an extractor from what somebody said
 
     @property
     def alone(self) -> bool:

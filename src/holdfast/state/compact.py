@@ -14,7 +14,7 @@ from holdfast.state.reconcile import Line, Statement
 from holdfast.state.records import Belief
 from holdfast.state.slots import Slot
 
-SHARE = 1 / 4
+SHARE = 1 / 8
 """Of the room in a file, that the journal may take."""
 _FREED = 1 / 8  # of the share, at once
 _GROUPS = 16  # of one slot, in one cut
@@ -58,7 +58,8 @@ def plan_cut(
     In this order: what is no longer held (superseded, retracted, disputed) and what only says again
     what is held, the longest ago first; older versions of documents and automata; uses, notes and
     grants that later ones undid, and what revoked sources said; and, if nothing else is left,
-    beliefs, instructions and the most trusted last, as long as they take half of the share. What is
+    beliefs, those that were only read from a text first, instructions and the most trusted last, as
+    long as they take half of the share. What is
     held of a slot is the same before and after, unless the slot goes as a whole.
 
     Parameters
@@ -198,12 +199,16 @@ def _left_out(state: State, at_once: int) -> Iterator[list[Entry]]:
 
 
 def _held(state: State, at_once: int) -> Iterator[list[Entry]]:
-    """Whole slots: the least trusted first, instructions last, the longest ago first."""
+    """Whole slots: what was only read before what was stated, instructions last.
 
-    def rank(item: tuple[Slot, list[Statement]]) -> tuple[bool, int, float]:
+    Of the same standing the least trusted go first, then the longest ago.
+    """
+
+    def rank(item: tuple[Slot, list[Statement]]) -> tuple[bool, bool, int, float]:
         said = item[1]
-        told = any(one.claim.kind == "instruction" for one in said)
-        return told, max(one.trust for one in said), max(one.recorded_at for one in said)
+        stated = not all("x" in state.entry(one).body for one in said)
+        told = stated and any(one.claim.kind == "instruction" for one in said)
+        return told, stated, max(one.trust for one in said), max(one.recorded_at for one in said)
 
     for slot, statements in sorted(state.statements(), key=rank):
         grounds = {one.id for _, said in Line(slot, statements).standing() for one in said}

@@ -100,6 +100,7 @@ class State:
         scope = place.scope if one.scope is None else one.scope
         claim = bind(one, place.seq, place.content, digest(place.content))
         body = claim_to(claim) | ({"pr": asked.promoted} if asked.promoted else {})
+        body |= {"x": 1} if asked.read else {}
         if asked.source in self.revoked:
             return _entry(place, n, asked, scope, "claim", body, "ignore", "")
         slot = slot_of(claim, scope)

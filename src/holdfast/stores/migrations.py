@@ -54,7 +54,8 @@ def m003_cells(db: apsw.Connection) -> None:
         """
         CREATE TABLE cell (
             shelf TEXT NOT NULL, id INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (shelf, id)
-        ) WITHOUT ROWID
+        ) WITHOUT ROWID;
+        CREATE TABLE journal (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
         """
     )
 

@@ -12,10 +12,9 @@ from holdfast.stores.base import Store
 from holdfast.stores.pages import PagesError, slack
 from holdfast.stores.space import PAGE, Space, pages_for, pragma
 
-
 _TABLES = {  # and what identifies a row of each
     "meta": "key", "tail": "seq", "block": "first", "idempotency": "key", "dictionary": "id",
-    "segment": "id", "vector": "seq", "cell": "shelf, id",
+    "segment": "id", "vector": "seq", "cell": "shelf, id", "journal": "id",
 }  # fmt: skip
 
 

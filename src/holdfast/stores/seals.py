@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 
 from holdfast.errors import CorruptStoreError
+from holdfast.stores.base import SHELVES
 
 CHECK = "check"
 """The key of the row of `meta` that is a hash over all others."""
@@ -48,9 +49,11 @@ def _sum(data: bytes, context: Iterable[bytes | int]) -> int:
 
 
 def meta_sum(db: apsw.Connection) -> str:
-    """A hash over all of `meta` but itself."""
+    """A hash over the schema and all of `meta` but itself."""
     rows = db.execute("SELECT key, value FROM meta WHERE key <> ? ORDER BY key", (CHECK,))
-    return hashlib.sha256(repr(rows.fetchall()).encode()).hexdigest()[:16]
+    schema = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")
+    both = [rows.fetchall(), schema.fetchall()]
+    return hashlib.sha256(repr(both).encode()).hexdigest()[:16]
 
 
 def seal_meta(db: apsw.Connection) -> None:
@@ -59,6 +62,12 @@ def seal_meta(db: apsw.Connection) -> None:
 
 
 def meta_problems(db: apsw.Connection) -> list[str]:
-    """Whether it fits."""
-    found = db.execute("SELECT value FROM meta WHERE key = ?", (CHECK,)).fetchall()
-    return [] if found == [(meta_sum(db),)] else ["the table of settings was changed"]
+    """Whether it fits, and whether every small row is on a shelf that there is."""
+    try:
+        found = db.execute("SELECT value FROM meta WHERE key = ?", (CHECK,)).fetchall()
+        shelves = db.execute("SELECT DISTINCT CAST(shelf AS BLOB) FROM cell").fetchall()
+        known = {(shelf.encode(),) for shelf in SHELVES}
+        whole = found == [(meta_sum(db),)] and known.issuperset(shelves)
+    except UnicodeDecodeError:
+        whole = False
+    return [] if whole else ["the schema, the settings or a shelf was changed"]

@@ -315,18 +315,20 @@ class SqliteStore:
         self._db.executemany("DELETE FROM idempotency WHERE seq = ?", gone)
 
     def put_cell(self, shelf: Shelf, id: int, data: bytes) -> None:
-        # Entries of the journal follow one another on half-full pages; others lie anywhere, and
-        # each may dirty its page with two neighbours, the one above them, and pages of overflow.
-        if shelf == "state" and self._space.dirty:
-            self._space.touch((len(data) + 64) / 1024)
-        else:
-            self._space.touch(4 + len(data) / 2048)
+        if shelf == "state":  # the journal only grows at its end: its pages are full
+            self._space.touch((len(data) + 32) / 2048 + (0 if self._space.dirty else 3))
+            self._db.execute("INSERT OR REPLACE INTO journal VALUES (?, ?)", (id, data))
+            return
+        # Others lie anywhere: each may dirty its page, two neighbours, the one above, and overflow.
+        self._space.touch(4 + len(data) / 2048)
         self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?)", (shelf, id, data))
 
     def delete_cells(self, shelf: Shelf, ids: Iterable[int]) -> None:
-        gone = [(shelf, id) for id in sorted(ids)]
+        given = () if shelf == "state" else (shelf,)
+        gone = [(*given, id) for id in sorted(ids)]
         self._space.touch(1.2 * len(gone))
-        self._db.executemany("DELETE FROM cell WHERE shelf = ? AND id = ?", gone)
+        where = "journal WHERE" if shelf == "state" else "cell WHERE shelf = ? AND"
+        self._db.executemany(f"DELETE FROM {where} id = ?", gone)
 
     def set_meta(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
@@ -398,10 +400,11 @@ class SqliteStore:
         return [data for (data,) in self._read("SELECT data FROM dictionary ORDER BY id")]
 
     def cells(self, shelf: Shelf, after: int = -1) -> Iterator[tuple[int, bytes]]:
+        table = "journal WHERE" if shelf == "state" else "cell WHERE shelf = ? AND"
+        given = () if shelf == "state" else (shelf,)
         while page := self._read(
-            "SELECT id, data FROM cell WHERE shelf = ? AND id > ? ORDER BY id LIMIT 1024",
-            shelf, after,
-        ):  # fmt: skip
+            f"SELECT id, data FROM {table} id > ? ORDER BY id LIMIT 1024", *given, after
+        ):
             yield from page
             after = page[-1][0]
 
@@ -455,10 +458,8 @@ class SqliteStore:
                 pragma(self._db, "secure_delete=FAST")
 
     def usage(self) -> StoreUsage:
-        def total(table: str, where: str = "true") -> int:
-            ((nbytes,),) = self._read(
-                f"SELECT coalesce(sum(length(data)), 0) FROM {table} WHERE {where}"
-            )
+        def total(table: str) -> int:
+            ((nbytes,),) = self._read(f"SELECT coalesce(sum(length(data)), 0) FROM {table}")
             return int(nbytes)
 
         ((ledger,),) = self._read("SELECT coalesce(sum(length(value)), 0) FROM meta")
@@ -477,8 +478,8 @@ class SqliteStore:
             index=total("segment"),
             vectors=total("vector"),
             ledger=int(ledger),
-            state=total("cell", "shelf = 'state'"),
-            audit=total("cell", "shelf <> 'state'"),
+            state=total("journal"),
+            audit=total("cell"),
         )
 
     def check(self) -> list[str]:
