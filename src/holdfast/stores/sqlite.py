@@ -11,12 +11,7 @@ from typing import Any, Literal
 
 import apsw
 
-from holdfast.errors import (
-    ClosedError,
-    CorruptStoreError,
-    NotFoundError,
-    StoreError,
-)
+from holdfast.errors import ClosedError, CorruptStoreError, NotFoundError, StoreError
 from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
 from holdfast.stores.locks import FileLock, check_filesystem
 from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS
@@ -324,10 +319,9 @@ class SqliteStore:
         self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?)", (shelf, id, data))
 
     def delete_cells(self, shelf: Shelf, ids: Iterable[int]) -> None:
-        given = () if shelf == "state" else (shelf,)
+        where, *given = _shelved(shelf)
         gone = [(*given, id) for id in sorted(ids)]
         self._space.touch(1.2 * len(gone))
-        where = "journal WHERE" if shelf == "state" else "cell WHERE shelf = ? AND"
         self._db.executemany(f"DELETE FROM {where} id = ?", gone)
 
     def set_meta(self, key: str, value: str) -> None:
@@ -400,11 +394,9 @@ class SqliteStore:
         return [data for (data,) in self._read("SELECT data FROM dictionary ORDER BY id")]
 
     def cells(self, shelf: Shelf, after: int = -1) -> Iterator[tuple[int, bytes]]:
-        table = "journal WHERE" if shelf == "state" else "cell WHERE shelf = ? AND"
-        given = () if shelf == "state" else (shelf,)
-        while page := self._read(
-            f"SELECT id, data FROM {table} id > ? ORDER BY id LIMIT 1024", *given, after
-        ):
+        where, *given = _shelved(shelf)
+        query = f"SELECT id, data FROM {where} id > ? ORDER BY id LIMIT 1024"
+        while page := self._read(query, *given, after):
             yield from page
             after = page[-1][0]
 
@@ -499,3 +491,8 @@ class SqliteStore:
                     connection.close()
         if hasattr(self, "_lock"):
             self._lock.close()
+
+
+def _shelved(shelf: Shelf) -> tuple[str, ...]:
+    """Where the rows of a shelf are, and the values that this needs."""
+    return ("journal WHERE",) if shelf == "state" else ("cell WHERE shelf = ? AND", shelf)
