@@ -181,15 +181,14 @@ class AuditApi(Parts):
         included, are yours to erase. Linear in what is kept; writers wait. If it is interrupted,
         the next to open the memory finishes it.
 
+        Every name is compared as a word, whatever its case; other spellings, endings and pronouns
+        are not found. What is not there is no error: the receipt counts 0 events. A revocation of
+        a source stays, and so does its name in it.
+
         Raises
         ------
         InvalidEventError
             If nothing is named.
-
-        References
-        ----------
-        Every name is compared as a word, whatever its case; other spellings, endings and pronouns
-        are not found. A revocation of a source stays, and so does its name in it.
         """
         numbers = (event,) if isinstance(event, int) else tuple(event or ())
         if not numbers and scope is None and subject is None and source is None:
@@ -215,7 +214,8 @@ class AuditApi(Parts):
     def revoke(self, source: str, *, by: str = "") -> Receipt:
         """Hold what would be held if a source had never spoken, from now on.
 
-        Its events stay in the log but do not come back from recall; `reinstate` undoes it.
+        Its events stay in the log but do not come back from recall; `reinstate` undoes it. One
+        that has not spoken is no error: if it ever does, it does not count.
 
         Notes
         -----

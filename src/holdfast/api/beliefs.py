@@ -55,6 +55,7 @@ class BeliefsApi(Parts):
         subject, predicate, value
             ``("Ana", "lives_in", "Porto")``. Of a predicate with one value, a later claim
             supersedes; of one with many (`state.predicates`), claims stand beside each other.
+            "lives in" is another predicate than "lives_in".
         kind
             "fact", "preference", "decision", "instruction", "skill", "lesson" or "question".
         evidence
@@ -69,8 +70,8 @@ class BeliefsApi(Parts):
         inferred
             Concluded from the evidence, not said in so many words.
         by, trust
-            Who says so, and how far they are believed. The trust of the belief is the lowest of
-            this and of its evidence's.
+            Who says so, and how far they are believed (a `holdfast.Trust`). The trust of the
+            belief is the lowest of this and of its evidence's.
         at, key
             When it is said, and an idempotency key, as for `observe`.
 
@@ -201,7 +202,8 @@ class BeliefsApi(Parts):
     ) -> list[Belief]:
         """Every belief ever held or disputed about a subject, oldest first by valid time.
 
-        What the budget made the journal drop is not in it; `changes` then begins with a "gap".
+        One predicate after another. A superseded one keeps its `status` and names its successor in
+        `superseded_by`. What the budget made the journal drop is not in it; `changes` then begins with a "gap".
         """
         self._refresh()
         filters = self._filters(scope, as_of=as_of)
@@ -239,7 +241,8 @@ class BeliefsApi(Parts):
     ) -> Receipt:
         admit(claim)
         if trust not in tuple(Trust):
-            raise InvalidClaimError(f"trust {trust!r} is none of {', '.join(map(str, Trust))}")
+            known = ", ".join(f"Trust.{one.name}" for one in Trust)
+            raise InvalidClaimError(f"trust {trust!r} is none of {known}")
         if evidence:
             self._refresh()
         pieces = [self._piece(proof, span) for proof in evidence for span in evidence_of(proof)[1]]

@@ -113,6 +113,7 @@ FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
     (MissingExtraError, 1, "install the extra that the message names"),
     (StoreError, 1, "the memory is as it was before this command"),
     (HoldfastError, 1, "see: holdfast --help"),
+    (FileExistsError, 1, "choose another path"),
     (OSError, 1, "check the path and its permissions"),
 )
 
