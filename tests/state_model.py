@@ -80,7 +80,7 @@ class Held:
         return max(one.trust for one in self.said)
 
     def shape(self) -> tuple[Any, ...]:
-        first = self.said[0]
+        first, told = self.said[0], max(self.said, key=lambda one: one.trust)
         status = "asserted"
         if self.disputed:
             status = "disputed"
@@ -90,7 +90,7 @@ class Held:
         pieces = list(dict.fromkeys(seq for one in self.said for seq in one.rests_on))
         shown = pieces if len(pieces) <= 16 else pieces[:8] + pieces[-8:]
         return (
-            first.id, first.scope, first.subject, first.predicate, first.value, first.kind, status,
+            first.id, first.scope, told.subject, told.predicate, told.value, told.kind, status,
             self.trust, tuple(sorted({one.source for one in self.said} - {""})), tuple(shown),
             self.begins, self.until, first.recorded, retired,
         )  # fmt: skip
@@ -141,8 +141,9 @@ def settle(claims: list[Said]) -> list[Held]:
                 _end(held, one, one.begins)
                 held, floor = None, one.trust
         elif held is not None and same:
+            if one.trust > held.trust or (one.trust == held.trust and one.valid_until is not None):
+                held.until = one.valid_until
             held.said.append(one)
-            held.until = held.until if one.valid_until is None else one.valid_until
         elif not enough:
             _dispute(beliefs, one, says)
         else:

@@ -553,3 +553,28 @@ def test_every_refusal_is_of_the_family() -> None:
             with pytest.raises(HoldfastError):
                 call()
         assert len(memory) == 0
+
+
+def test_a_predicate_is_one_whatever_its_spaces_and_case(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "m.holdfast", "1 MiB") as memory:
+        memory.believe("Ana", "lives_in", "Lisbon")
+        done = memory.believe("Ana", "Lives in", "Porto")
+        assert done.changes[0].action == "supersede"
+        assert [b.value for b in memory.beliefs(predicate="lives  in")] == ["Porto"]
+
+
+@pytest.mark.parametrize("wrong", [{"kind": "fact?"}, {"status": "superseded"}])
+def test_what_there_is_not_cannot_be_asked_for(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with Memory.open(tmp_path / "m.holdfast", "1 MiB") as memory, pytest.raises(InvalidClaimError):
+        memory.beliefs(**wrong)
+
+
+def test_an_import_turns_no_truth_around(tmp_path: Path) -> None:
+    out = io.StringIO()
+    with Memory.open(tmp_path / "m.holdfast", "1 MiB") as memory:
+        memory.believe("Ana", "lives_in", "Rome", trust=Trust.OWNER, by="Ana")
+        memory.believe("Ana", "lives_in", "Paris", trust=Trust.UNTRUSTED, by="page")
+        memory.export(out)
+    with Memory.open(tmp_path / "n.holdfast", "1 MiB") as other:
+        assert other.import_(io.StringIO(out.getvalue())) == 2
+        assert other.beliefs(status="all") == []

@@ -200,7 +200,8 @@ class Committer:
                 total = total + losses
                 done = tx.fits(need)
                 if done:
-                    self._found(tx)
+                    if not self._mirror.audit.saved:
+                        self._mirror.audit.save(tx)  # with the first event
                     receipts = self._write(tx, changes, flat, total)
                     if due:
                         shelve(self._mirror, tx, changes)
@@ -213,11 +214,6 @@ class Committer:
         for ticket in batch:
             ticket.outcome = receipts[i : i + len(ticket.change)]
             i += len(ticket.change)
-
-    def _found(self, tx: Transaction) -> None:
-        """A memory's audit log is written with its first event."""
-        if not self._mirror.audit.saved:
-            self._mirror.audit.save(tx)
 
     def resize(self, budget: int) -> None:
         """Evict down to another budget and adopt it.
@@ -236,11 +232,12 @@ class Committer:
                 changes = Changes()
                 with self._doubting(), self._store.transaction() as tx:
                     self._catch_up()
-                    losses = self._retainer.make_room(
+                    trim(tx, self._store, self._mirror, changes, 0, budget)  # first what is over
+                    losses = Losses() if changes.trimmed else self._retainer.make_room(
                         tx, self._mirror, changes, lambda: self._store.excess(budget)
-                    )
+                    )  # fmt: skip
                 self._mirror.apply(changes)
-                if not losses:
+                if not losses and not changes.trimmed:
                     raise BudgetError(
                         f"{over} bytes more than a budget of {budget} allows are held by what "
                         "cannot be lowered; choose a larger budget"
@@ -304,11 +301,14 @@ class Committer:
     def rewriting(self) -> Iterator[None]:
         """As `still`, for what takes many transactions: if it fails, RAM is made anew from disk."""
         with self.still():
+            self._mirror.rewriting = True
             try:
                 yield
             except BaseException:
                 self._suspect = self._lost_track = True
                 raise
+            finally:
+                self._mirror.rewriting = False
 
     def refresh(self) -> None:
         """Take over what other processes committed, unless this one is committing right now."""
@@ -476,7 +476,7 @@ class Committer:
         """Write what was done to state; what each event changed."""
         done: dict[int, tuple[Change, ...]] = {}
         if changes.draft.entries:
-            trim(tx, self._store, self._mirror, changes, need)
+            trim(tx, self._store, self._mirror, changes, need, self._store.capacity())
         for entry in changes.draft.entries:
             data = encode(entry)
             tx.put_cell("state", entry.id, data)

@@ -22,7 +22,7 @@ from holdfast.mirror import Changes, Mirror
 from holdfast.records import Tier
 from holdfast.retain import drop_block, put_block
 from holdfast.rewrite import in_steps
-from holdfast.selector import Doomed, Selector
+from holdfast.selector import LASTING, Doomed, Selector
 from holdfast.state.journal import Entry, encode
 from holdfast.stores.base import Transaction
 from holdfast.stores.sqlite import SqliteStore
@@ -193,7 +193,12 @@ def _from_state(mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
 
 
 def _bared(entry: Entry, seqs: frozenset[int]) -> Entry | None:
-    """A claim without the evidence that is erased; None if it has none such."""
+    """A claim without the evidence that is erased, a lasting operation without who asked for it.
+
+    None if it has nothing such.
+    """
+    if entry.op in LASTING:
+        return replace(entry, source="") if entry.seq in seqs and entry.source else None
     evidence = entry.body.get("e", ()) if entry.op == "claim" else ()
     left = [piece for piece in evidence if piece[0] not in seqs]
     if len(left) == len(evidence):

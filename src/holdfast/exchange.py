@@ -99,7 +99,10 @@ def from_json(line: dict[str, Any]) -> Event:
     if "content" not in event:
         raise ValueError("it has no 'content' (nor 'text')")
     if event.get("kind") == "state":
-        event["kind"] = "note"
+        event |= {
+            "kind": "note",
+            "channel": "import",
+        }  # nobody's own words: nothing is read from it
     return Event(**event, metadata=metadata, parents=tuple(given.get("parents", ())))
 
 

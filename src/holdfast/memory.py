@@ -310,8 +310,8 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
         beliefs
             At most so many of the beliefs that match, in at most a quarter of the tokens.
         """
-        filters = self._filters(scope, since, until, before, as_of, valid_at)
         self._refresh()
+        filters = self._filters(scope, since, until, before, as_of, valid_at)
         found = self._run(
             read.recall(
                 self._reader, query, filters, tokens, limit, explain, speaker, previous, hops,
@@ -334,8 +334,8 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
         speaker: str | None = None,
     ) -> list[Hit]:
         """The best events for a query, best first, before any packing."""
-        filters = self._filters(scope, since, until, before, as_of, valid_at)
         self._refresh()
+        filters = self._filters(scope, since, until, before, as_of, valid_at)
         return self._run(read.rank(self._reader, query, filters, limit, speaker))
 
     def rank_scopes(
@@ -357,8 +357,8 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
         query throughout comes before one that mentions it once. Linear in the kept events, and it
         reads some events of the best scopes: about ten times the cost of `rank`.
         """
-        filters = self._filters(scope, since, until, before, as_of, valid_at)
         self._refresh()
+        filters = self._filters(scope, since, until, before, as_of, valid_at)
         return self._run(read.rank_scopes(self._reader, query, filters, limit, speaker))
 
     def why_not(
@@ -375,8 +375,8 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
         valid_at: Time = None,
     ) -> str:
         """Why an event does not come back for a query, in one sentence."""
-        filters = self._filters(scope, since, until, before, as_of, valid_at)
         self._refresh()
+        filters = self._filters(scope, since, until, before, as_of, valid_at)
         return self._run(read.why_not(self._reader, seq, query, filters, tokens))
 
     def get(self, seq: int) -> Record:

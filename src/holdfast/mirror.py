@@ -7,10 +7,10 @@ what is not durable.
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import threading
 import time
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from holdfast.codec import Block, BlockCodec, Row, decode_tail
 from holdfast.derive import passages
 from holdfast.errors import CorruptStoreError
+from holdfast.heap import give_back
 from holdfast.lower import row_terms
 from holdfast.recall.codes import from_bytes
 from holdfast.recall.columns import Columns, Rows
@@ -91,6 +92,10 @@ class Changes:
     horizon: int = 0  # before which event it may lack some
 
 
+class _NotThereError(Exception):
+    """A block is listed, but the store has it no more."""
+
+
 class Mirror:
     """Everything recall and retention look at, rebuilt from a store and kept beside it.
 
@@ -105,6 +110,7 @@ class Mirror:
         self._grown = threading.Condition(self.lock)  # told when state changes
         self._store = store
         self._dimensions = dimensions
+        self.rewriting = False  # the store is being rewritten as a whole: blocks may stay away
         if like is None:
             self.load()
         else:
@@ -158,7 +164,7 @@ class Mirror:
             self.next_seq = int(self._store.meta("next_seq") or 1)
             self._load_blocks()
             self._load_tail(after=0)
-            self._load_vectors()
+            self._add_vectors(self._store.vectors())
             self.load_state()
             self.load_audit()
 
@@ -180,8 +186,8 @@ class Mirror:
         """What is held to be true; folded from the journal when it is first asked for."""
         if self._state is None:
             with self.lock:
-                self._state = self._state or State(self._entries)
-                self._entries = []
+                if self._state is None:
+                    self._state, self._entries = State(self._entries), []
         return self._state
 
     def _load_blocks(self) -> None:
@@ -219,25 +225,18 @@ class Mirror:
             self._append(row, row_terms(row))
             self.next_seq = max(self.next_seq, seq + 1)
 
-    def _load_vectors(self) -> None:
-        if self.vectors is None:
-            return
-        self._add_vectors(self._store.vectors())
-
     def load_audit(self) -> None:
         """Read the audit log anew."""
         self.audit = AuditLog.load(self._store, self.next_seq)
 
     def load_state(self) -> None:
         """Fold the state anew from its journal."""
-        self.journal_bytes = 0
-        self.cut = Cut()
-        self.state_horizon = int(self._store.meta("state_horizon") or 0)
-        entries: list[Entry] = []
-        for id, data in self._store.cells("state"):
-            self.journal_bytes += len(data)
-            entries.append(decode(id, data))
-        self._entries, self._state = entries, None
+        cells = list(self._store.cells("state"))
+        entries = [decode(id, data) for id, data in cells]
+        with self.lock:
+            self.journal_bytes, self.cut = sum(len(data) for _, data in cells), Cut()
+            self.state_horizon = int(self._store.meta("state_horizon") or 0)
+            self._entries, self._state = entries, None
 
     def _add_vectors(self, codes: Iterable[tuple[int, bytes]]) -> None:
         """Take over stored vectors of events that are kept, a page at a time."""
@@ -288,6 +287,8 @@ class Mirror:
             if changes.draft.entries:
                 self.state.apply(changes.draft.entries)
                 self.journal_bytes += changes.journaled
+                if any(entry.op == "revoke" for entry in changes.draft.entries):
+                    self.cut = Cut()  # planned for another state: what was spare may be held now
                 self._grown.notify_all()
             if changes.tail is not None:
                 self.tail, self.tail_bytes = changes.tail
@@ -338,10 +339,7 @@ class Mirror:
 
     def _note_block(self, entry: BlockEntry) -> None:
         self.blocks[entry.first] = entry
-        if not self.firsts or entry.first > self.firsts[-1]:
-            self.firsts.append(entry.first)
-        else:
-            self.firsts.insert(bisect_right(self.firsts, entry.first), entry.first)
+        insort(self.firsts, entry.first)
         self._raw += entry.raw
         self._packed += entry.nbytes
         self._blocked += entry.rows
@@ -424,26 +422,38 @@ class Mirror:
 
         Record times never fall along the log. Reads a logarithmic number of blocks.
         """
-        micros = round(moment * 1e6)
-        with self.lock:
-            tail = [row.seq for row in self.tail if row.recorded > micros]
-            if self.tail and self.tail[0].recorded <= micros:
-                return tail[0] if tail else self.next_seq
-            i = bisect_right(self.firsts, micros, key=self._began)
-            if i:
-                block = self.read_block(self.firsts[i - 1])
-                assert block is not None, "under the lock, what is listed is there"
-                later = np.flatnonzero(block.head["recorded"] > micros)
-                if len(later):
-                    return int(block.head["seq"][later[0]])
-            if i < len(self.firsts):
-                return self.firsts[i]
-            return tail[0] if tail else self.next_seq
+        missing = 0
+        while True:
+            with self.lock, contextlib.suppress(_NotThereError):
+                return self._first_after(round(moment * 1e6))
+            missing = self._await_block(missing)
 
-    def _began(self, first: int) -> int:
+    def _first_after(self, micros: int) -> int:
+        tail = [row.seq for row in self.tail if row.recorded > micros]
+        if self.tail and self.tail[0].recorded <= micros:
+            return tail[0] if tail else self.next_seq
+        i = bisect_right(self.firsts, micros, key=lambda first: self._times(first)["recorded"][0])
+        if i:
+            head = self._times(self.firsts[i - 1])
+            later = head["seq"][head["recorded"] > micros]
+            if len(later):
+                return int(later[0])
+        if i < len(self.firsts):
+            return self.firsts[i]
+        return tail[0] if tail else self.next_seq
+
+    def _times(self, first: int) -> npt.NDArray[np.void]:
         block = self.read_block(first)
-        assert block is not None, "under the lock, what is listed is there"
-        return int(block.head["recorded"][0])
+        if block is None:
+            raise _NotThereError
+        return block.head
+
+    def _await_block(self, missing: int) -> int:
+        """Wait for what a block was rewritten to, which we are about to learn; or it is lost."""
+        if missing >= _MOST_MISSES and not self.rewriting:
+            raise CorruptStoreError("a block of the log is missing; run verify")
+        time.sleep(_MISS_S)
+        return missing + 1
 
     @property
     def last_recorded(self) -> float:
@@ -482,19 +492,9 @@ class Mirror:
                 return
             block = self.read_block(pending[0])
             last = self.blocks[pending[0]].last if pending[0] in self.blocks else None
-            if block is None or last is None:  # rewritten, which we are about to learn, or lost
-                missing += 1
-                if missing > _MOST_MISSES:
-                    raise CorruptStoreError(f"block {pending[0]} is missing; run verify")
-                time.sleep(_MISS_S)
+            if block is None or last is None:
+                missing = self._await_block(missing)
                 continue
             missing = 0
             yield from (row for row in block.rows() if row.seq > after)
             after = last
-
-
-def give_back() -> None:
-    """Hand freed memory back to the system: the allocator keeps tens of megabytes otherwise."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it; others need no telling
-    if trim is not None:
-        trim(0)

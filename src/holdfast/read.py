@@ -283,8 +283,8 @@ def _everything(
     reader: Reader, text: str, filters: Filters, tokens: int, beliefs: Sequence[Belief] = ()
 ) -> Context | None:
     """The whole visible history, if it fits the token budget (ConvoMem, arXiv:2511.10523)."""
-    columns = reader.mirror.columns
     with reader.mirror.lock:
+        columns = reader.mirror.columns
         visible = _visible(reader.mirror, filters)
         n = columns.said if visible is None else int(visible.sum())
         if n * SMALLEST_LINE > tokens:
@@ -315,8 +315,8 @@ class _View:
 
     def sees(self, seq: int) -> bool:
         """Whether an event is kept and the query may see it."""
-        columns, filters = self.mirror.columns, self.filters
         with self.mirror.lock:
+            columns, filters = self.mirror.columns, self.filters
             row = columns.find(seq)
             if row is None or columns.kind[row] == KINDS.index("state"):
                 return False
@@ -328,14 +328,13 @@ class _View:
 
     def tokens(self, seqs: Sequence[int]) -> list[int]:
         """Tokens of the text of each event, as counted when it was stored."""
-        columns = self.mirror.columns
         with self.mirror.lock:
-            return [int(n) for n in columns.tokens[self._rows(seqs)]]
+            return [int(n) for n in self.mirror.columns.tokens[self._rows(seqs)]]
 
     def around(self, seqs: Sequence[int]) -> list[tuple[int, int]]:
         """The visible events just before and after some others: sequence number and tokens."""
-        columns, filters = self.mirror.columns, self.filters
         with self.mirror.lock:
+            columns, filters = self.mirror.columns, self.filters
             rows = self._rows(seqs)
             near = np.column_stack([columns.before[rows], columns.after[rows]]).ravel()
             near = near[near >= 0]

@@ -18,8 +18,9 @@ import numpy as np
 from holdfast.codec import Block, Row
 from holdfast.derive import passages
 from holdfast.errors import BudgetError
+from holdfast.heap import give_back
 from holdfast.lower import to_tier
-from holdfast.mirror import BlockEntry, Changes, Mirror, give_back
+from holdfast.mirror import BlockEntry, Changes, Mirror
 from holdfast.recall.columns import Rows
 from holdfast.records import Tier
 from holdfast.retention.base import Policy, Tiers, View
@@ -235,18 +236,20 @@ def cut(tail: list[Row], tail_bytes: int, new: list[Row]) -> tuple[list[list[Row
     return blocks, rows[start:], size
 
 
-def trim(tx: Transaction, store: Store, mirror: Mirror, changes: Changes, need: int) -> None:
-    """While the journal of state is over its share, delete more of it than is added.
+def trim(
+    tx: Transaction, store: Store, mirror: Mirror, changes: Changes, need: int, room: int
+) -> None:
+    """While the journal of state is over its share of `room` bytes, delete more than is added.
 
     `need` bytes of pages are left for what else the transaction writes.
     """
-    share = int(store.capacity() * SHARE)
+    share = int(room * SHARE)
     if mirror.journal_bytes <= max(share, 0 if mirror.cut.drop else mirror.cut.again):
         return
     if not mirror.cut.drop:
         at_once = max(8, min(_TRIMMED_AT_ONCE, store.batch_bytes() // 2048))
-        room = max(0, tx.slack() - need) // 16  # an entry dirties up to four times its bytes
-        mirror.cut = plan_cut(mirror.state, share, at_once, room, mirror.lock)
+        spare = max(0, tx.slack() - need) // 16  # an entry dirties up to four times its bytes
+        mirror.cut = plan_cut(mirror.state, share, at_once, spare, mirror.lock)
         mirror.cut.again = 0 if mirror.cut.drop else mirror.journal_bytes + share // 8
         changes.put, changes.horizon = mirror.cut.put, mirror.cut.horizon
         for entry in mirror.cut.put:

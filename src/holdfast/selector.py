@@ -16,10 +16,12 @@ from holdfast.codec import Row, to_record
 from holdfast.derive import terms
 from holdfast.mirror import Mirror
 from holdfast.records import KINDS, Record, Scope, Tier
-from holdfast.state.journal import Entry, statement
+from holdfast.state.journal import SINCE, Entry, statement
 from holdfast.state.slots import plain, slot_of
 from holdfast.trust.levels import source_of
 
+LASTING = frozenset({"erase", "revoke"})
+"""Operations whose entries stay when their events go: what was erased or revoked remains so."""
 _STATE = KINDS.index("state")
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR")
 
@@ -58,6 +60,7 @@ def select(mirror: Mirror, selector: Selector) -> Doomed:
     if selector.subject is not None:
         for id in entries:
             seqs |= {piece[0] for piece in _evidence(state.entries[id])}
+    entries |= {id for id, entry in state.entries.items() if _may_hold(mirror, entry, seqs)}
     changed = True
     while changed:
         changed = False
@@ -100,7 +103,7 @@ def _tells_of(subject: str, record: Record) -> bool:
 
 
 def _names_entry(selector: Selector, entry: Entry) -> bool:
-    if entry.op in ("erase", "revoke"):
+    if entry.op in LASTING:
         return False
     if selector.scope is not None and Scope(selector.scope).covers(entry.scope):
         return True
@@ -150,10 +153,33 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _falls(entry: Entry, seqs: set[int]) -> bool:
     """Whether an entry goes with some events: one of them brought it, or all it rests on goes."""
+    if entry.op in LASTING:
+        return False
     if entry.seq in seqs:
         return True
     evidence = _evidence(entry)
     return bool(evidence) and all(piece[0] in seqs for piece in evidence)
+
+
+def _may_hold(mirror: Mirror, entry: Entry, seqs: set[int]) -> bool:
+    """Whether an entry that stands for others may hold what one of some events brought.
+
+    Which events those were is not kept: any may be one whose own entry is gone, and of which the
+    log does not tell that it was another.
+    """
+    since = entry.body.get(SINCE, entry.seq)
+    if since == entry.seq:
+        return False
+    left = {seq for seq in seqs if since <= seq < entry.seq}
+    left -= {one.seq for one in mirror.state.entries.values()}
+    return any(_may_tell_of(entry, mirror.row(seq)) for seq in left)
+
+
+def _may_tell_of(entry: Entry, row: Row | None) -> bool:
+    """Whether an event may have changed the document or automaton of an entry."""
+    if row is None or row.kind != _STATE:
+        return row is None
+    return row.who.scope == entry.scope and entry.what in to_record(row).text
 
 
 def _evidence(entry: Entry) -> Sequence[Any]:

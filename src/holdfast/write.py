@@ -89,7 +89,7 @@ def admit(event: Event, largest: int, asked: Asked | None = None) -> bytes:
     InvalidEventError
         If a field breaks its rule.
     EventTooLargeError
-        If the content is over `largest` bytes.
+        If the content is over `largest` bytes, or what it does to state would take as many.
     """
     if not isinstance(event.content, (str, bytes)):
         kind = type(event.content).__name__
@@ -101,6 +101,11 @@ def admit(event: Event, largest: int, asked: Asked | None = None) -> bytes:
         raise EventTooLargeError(
             f"an event of {len(content)} bytes is over this memory's limit of {largest}; "
             "split it, or raise the budget (the limit is a quarter of it, at most 16 MiB)"
+        )
+    if asked is not None and asked.weight > largest:
+        raise EventTooLargeError(
+            f"a change of state that takes {asked.weight} bytes is over this memory's limit of "
+            f"{largest}; split it, or raise the budget: nothing was written"
         )
     if event.kind not in KINDS:
         raise InvalidEventError(f"kind {event.kind!r} is unknown; it is one of {', '.join(KINDS)}")

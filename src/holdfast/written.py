@@ -118,7 +118,9 @@ def receipt_from(data: bytes) -> Receipt:
     """A stored receipt; raises `CorruptStoreError` if it is damaged."""
     try:
         line = json.loads(data)
-        changes = [Change(**{**one, "retired": tuple(one["retired"])}) for one in line.get("changes", ())]
+        changes = [
+            Change(**{**one, "retired": tuple(one["retired"])}) for one in line.get("changes", ())
+        ]
         return Receipt(**{**line, "changes": tuple(changes)})
     except (ValueError, LookupError, TypeError) as error:
         raise CorruptStoreError(f"a receipt cannot be read: {error}; run verify") from None

@@ -181,9 +181,10 @@ class AuditApi(Parts):
         included, are yours to erase. Linear in what is kept; writers wait. If it is interrupted,
         the next to open the memory finishes it.
 
-        Every name is compared as a word, whatever its case; other spellings, endings and pronouns
-        are not found. What is not there is no error: the receipt counts 0 events. A revocation of
-        a source stays, and so does its name in it.
+        A subject is compared as a word, whatever its case; other spellings, endings and pronouns
+        are not found. A source is compared exactly, upper and lower case told apart. What is not
+        there is no error: the receipt counts 0 events. A revocation of a source stays, and so does
+        its name in it.
 
         Raises
         ------
@@ -215,7 +216,8 @@ class AuditApi(Parts):
         """Hold what would be held if a source had never spoken, from now on.
 
         Its events stay in the log but do not come back from recall; `reinstate` undoes it. One
-        that has not spoken is no error: if it ever does, it does not count.
+        that has not spoken is no error: if it ever does, it does not count. Names are compared
+        exactly, upper and lower case told apart.
 
         Notes
         -----

@@ -14,11 +14,12 @@ from holdfast.records import Item, Receipt
 from holdfast.state.admit import admit, evidence_of
 from holdfast.state.asked import Asked
 from holdfast.state.query import Query
-from holdfast.state.records import Belief, BeliefKind, Claim, Evidence, Stance, Trust
+from holdfast.state.records import BELIEF_KINDS, Belief, BeliefKind, Claim, Evidence, Stance, Trust
 from holdfast.trust.levels import trust_of
 
 _ANY = 1 << 30  # more beliefs than there are
 Wanted = Literal["current", "disputed", "retired", "all"]
+_WANTED: tuple[Wanted, ...] = ("current", "disputed", "retired", "all")
 Proof = Evidence | Item | str | int
 """A piece of evidence: itself, an item of a context, a citation ("e12[0:36]"), or an event."""
 
@@ -174,10 +175,22 @@ class BeliefsApi(Parts):
         valid_at
             What was so at that time; None: now.
 
+        Raises
+        ------
+        InvalidClaimError
+            For a kind or a status that there is not, or a status beside a query.
+
         Notes
         -----
         With `as_of` and `valid_at` both, "what did we think in March about January?". O(slots).
         """
+        if kind is not None and kind not in BELIEF_KINDS:
+            raise InvalidClaimError(f"kind {kind!r} is none of {', '.join(BELIEF_KINDS)}")
+        if status not in _WANTED or (query is not None and status != "current"):
+            raise InvalidClaimError(
+                f"status {status!r} is none of {', '.join(_WANTED)}, or is not current beside a "
+                "query; leave one of them out"
+            )
         self._refresh()
         filters = self._filters(scope, as_of=as_of, valid_at=valid_at)
         if query is not None:
@@ -203,7 +216,8 @@ class BeliefsApi(Parts):
         """Every belief ever held or disputed about a subject, oldest first by valid time.
 
         One predicate after another. A superseded one keeps its `status` and names its successor in
-        `superseded_by`. What the budget made the journal drop is not in it; `changes` then begins with a "gap".
+        `superseded_by`. What the budget made the journal drop is not in it; `changes` then begins
+        with a "gap".
         """
         self._refresh()
         filters = self._filters(scope, as_of=as_of)

@@ -185,7 +185,7 @@ def retract(
     type=click.Choice(["current", "disputed", "retired", "all"]),
     default="current",
     show_default=True,
-    help="What holds, what is said against it, what ended, or all of it; with QUERY only what holds.",
+    help="What holds, what is said against it, what ended, or all; QUERY finds what holds only.",
 )
 @as_of_option
 @valid_at_option

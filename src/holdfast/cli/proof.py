@@ -160,7 +160,7 @@ def prove(file: str, seq: int, size: int | None, as_json: bool) -> None:
 @click.option("--event", "events", type=int, multiple=True, metavar="SEQ", help="This event.")
 @click.option("--scope", help="Everything in this scope and inside it.")
 @click.option("--subject", help="Beliefs about it, what they rest on, and events that name it.")
-@click.option("--source", help="Everything that this speaker, role or channel said.")
+@click.option("--source", help="What this speaker, role or channel said; case matters.")
 @by_option
 @yes_option
 @json_option

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.errors import InvalidClaimError
 from holdfast.state.predicates import predicate
 from holdfast.state.records import BELIEF_KINDS, STANCES, Claim, Evidence
-from holdfast.state.slots import SEPARATOR
+from holdfast.state.slots import SEPARATOR, named
 
 NAME_BYTES = 1024
 """Of a subject, a predicate, an alias and a reason, each."""
@@ -37,7 +37,7 @@ def admit(claim: Claim) -> None:
         raise InvalidClaimError(f"stance {claim.stance!r} is none of {', '.join(STANCES)}")
     if claim.value != "" or claim.stance != "retract":
         _check_text("value", claim.value, VALUE_BYTES)
-    known = predicate(claim.predicate)
+    known = predicate(named(claim.predicate))
     if claim.stance == "retract" and not claim.value and (
         claim.many or (claim.many is None and known.many)
     ):  # fmt: skip

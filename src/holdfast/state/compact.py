@@ -140,9 +140,10 @@ def _spare(slot: Slot, statements: Sequence[Statement]) -> list[Statement]:
     for belief, grounds in standing:
         first, reason = grounds[0], belief.why_it_matters
         top = max(grounds, key=lambda one: one.trust)
-        why = next((one for one in grounds[::-1] if one.claim.why_it_matters == reason), first)
-        by_source = {one.source: one for one in grounds}  # the last of each
-        begun = {one.source: one for one in grounds[::-1]}
+        told = [one for one in grounds if one.trust == belief.trust]
+        why = next((one for one in told[::-1] if one.claim.why_it_matters == reason), first)
+        by_source = {(one.source, one.trust): one for one in grounds}  # the last of each
+        begun = {(one.source, one.trust): one for one in grounds[::-1]}
         for one in (first, top, why, *by_source.values(), *begun.values()):
             kept[one.id] = one
     names: set[str] = set()

@@ -24,7 +24,7 @@ from holdfast.state.automaton import State as AutomatonState
 from holdfast.state.credit import Credit
 from holdfast.state.documents import Document, Documents, Edit
 from holdfast.state.index import BeliefHit, BeliefIndex
-from holdfast.state.journal import MOST_PER_EVENT, Entry, bind, claim_to, statement
+from holdfast.state.journal import MOST_PER_EVENT, SINCE, Entry, bind, claim_to, statement
 from holdfast.state.query import Query
 from holdfast.state.reconcile import Line, Outcome, Statement, settle
 from holdfast.state.records import Belief, Claim
@@ -233,7 +233,9 @@ class State:
             old = next(e for e in entries if (e.seq, e.n) == (base.seq, base.n))
             op = OPS[type(base)]
             gone = [entry.id for entry in entries if entry.id < old.id]
-            yield replace(old, op=op, body=base.to_json(), source=base.source), gone
+            since = min(entry.body.get(SINCE, entry.seq) for entry in entries)
+            body = base.to_json() | {SINCE: since}
+            yield replace(old, op=op, body=body, source=base.source), gone
 
     def _take_claim(self, entry: Entry) -> None:
         said = statement(entry)

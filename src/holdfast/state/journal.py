@@ -20,6 +20,8 @@ from holdfast.state.reconcile import Statement
 from holdfast.state.records import Change, Claim, Evidence
 
 MOST_PER_EVENT = 1 << 12  # operations that one event may bring
+SINCE = "u"
+"""In the body of an entry that stands for others: the event that brought the first of them."""
 
 # What most entries have in common; part of the format, so it never changes.
 _SAMPLE = (

@@ -8,7 +8,7 @@ from holdfast.records import Scope
 from holdfast.state.journal import Entry
 from holdfast.state.reconcile import Statement
 from holdfast.state.records import Belief
-from holdfast.state.slots import Slot, plain
+from holdfast.state.slots import Slot, named, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,6 @@ class Query:
         return wanted and self.wants(belief)
 
     def wants(self, belief: Belief) -> bool:
-        return (self.predicate is None or belief.predicate == self.predicate) and (
+        return (self.predicate is None or named(belief.predicate) == named(self.predicate)) and (
             self.kind is None or belief.kind == self.kind
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from holdfast.state.records import Action, Belief, Claim, Evidence, Stance, Status, Trust
-from holdfast.state.slots import Slot, rival_of
+from holdfast.state.slots import Slot, named, rival_of
 
 Held = Literal["nothing", "the same", "another"]
 Weight = Literal["enough", "too little"]
@@ -238,9 +238,7 @@ class Line:
                 return self._begin(one, rival, action)
             case "confirm":
                 assert held is not None
-                held.statements.append(one)
-                if one.claim.valid_until is not None:
-                    held.valid_until = one.claim.valid_until
+                _confirm(held, one)
                 return Outcome(action, held.first.id)
             case "retract":
                 assert held is not None
@@ -312,8 +310,8 @@ def _rival(one: Statement, slot: Slot, held: _Span | None) -> str:
     if one.claim.stance == "retract":
         if not one.claim.value and held is not None:
             return held.rival  # "no longer", whatever it was
-        if slot.value and held is not None and one.claim.predicate != held.rival:
-            return one.claim.predicate
+        if slot.value and held is not None and named(one.claim.predicate) != held.rival:
+            return named(one.claim.predicate)
     return rival_of(one.claim, slot)
 
 
@@ -324,6 +322,13 @@ def _decide(one: Statement, rival: str, held: _Span | None, floor: int) -> Actio
     has: Held = "nothing" if held is None else "the same" if rival == held.rival else "another"
     weighs: Weight = "enough" if one.trust >= against else "too little"
     return RULES[one.claim.stance, has, weighs]
+
+
+def _confirm(span: _Span, one: Statement) -> None:
+    """One more says the same; only whoever is trusted as much tells when it ceases to be so."""
+    if one.trust > span.trust or (one.trust == span.trust and one.claim.valid_until is not None):
+        span.valid_until = one.claim.valid_until
+    span.statements.append(one)
 
 
 def _end(span: _Span, by: Statement, at: float) -> None:
@@ -337,19 +342,18 @@ def _retired_at(span: _Span, by: Statement) -> float:
 
 
 def _belief(slot: Slot, span: _Span, began: Mapping[int, str], names: tuple[str, ...]) -> Belief:
-    said = span.statements
-    ended = span.ended_by
-    newest = said[-1].claim
+    said, ended = span.statements, span.ended_by
+    told = [one.claim for one in said if one.trust == span.trust]  # the most trusted word it
     retired = None if ended is None else _retired_at(span, ended)
     next_id = None
     if ended is not None and ended.claim.stance != "retract":
         next_id = began.get(id(ended))
     return Belief(
         id=span.first.id,
-        subject=span.first.claim.subject,
-        predicate=span.first.claim.predicate,
-        value=span.first.claim.value,
-        kind=span.first.claim.kind,
+        subject=told[0].subject,
+        predicate=told[0].predicate,
+        value=told[0].value,
+        kind=told[0].kind,
         scope=slot.scope,
         status=_status(span),
         trust=span.trust,
@@ -360,9 +364,9 @@ def _belief(slot: Slot, span: _Span, began: Mapping[int, str], names: tuple[str,
         recorded_at=span.first.recorded_at,
         retired_at=retired,
         superseded_by=next_id,
-        why_it_matters=next((w for one in said[::-1] if (w := one.claim.why_it_matters)), None),
+        why_it_matters=next((w for one in told[::-1] if (w := one.why_it_matters)), None),
         aliases=_aliases([span]) if span.disputed else names,
-        confidence=newest.confidence,
+        confidence=told[-1].confidence,
     )
 
 

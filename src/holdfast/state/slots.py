@@ -40,6 +40,18 @@ class Slot(NamedTuple):
         return cls(scope, *rest)
 
 
+@lru_cache(maxsize=4096)
+def named(text: str) -> str:
+    """A predicate as one word in small letters: ``lives in`` and ``Lives_in`` are ``lives_in``.
+
+    Examples
+    --------
+    >>> named("Lives  in")
+    'lives_in'
+    """
+    return "_".join(text.casefold().split())
+
+
 def slot_of(claim: Claim, scope: str) -> Slot:
     """The slot that a claim is about.
 
@@ -51,17 +63,17 @@ def slot_of(claim: Claim, scope: str) -> Slot:
     >>> likes == slot_of(Claim("ana", "dislikes", "coffee"), "")
     True
     """
-    known = predicate(claim.predicate)
-    subject = plain(claim.subject)
+    about = named(claim.predicate)
+    known, subject = predicate(about), plain(claim.subject)
     many = known.many if claim.many is None else claim.many
     if not many:
-        return Slot(scope, subject, claim.predicate)
-    return Slot(scope, subject, known.family or claim.predicate, plain(claim.value))
+        return Slot(scope, subject, about)
+    return Slot(scope, subject, known.family or about, plain(claim.value))
 
 
 def rival_of(claim: Claim, slot: Slot) -> str:
     """What a claim says of its slot: claims with one rival confirm, with two contradict."""
-    return claim.predicate if slot.value else plain(claim.value)
+    return named(claim.predicate) if slot.value else plain(claim.value)
 
 
 @lru_cache(maxsize=16_384)

@@ -257,7 +257,7 @@ class SqliteStore:
         return whole_key(rows[0])[2:] if rows else None
 
     def put_key(self, key: bytes, seq: int, body: bytes, receipt: bytes) -> None:
-        self._space.touch(3)
+        self._space.touch(3 + len(receipt) // PAGE)
         row = (key, seq, body, sealed(receipt, key, seq, body))
         self._db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", row)
 

@@ -40,7 +40,11 @@ def as_ours(error: apsw.Error, path: Path) -> StoreError:
             f"{path.name}: no space left for this write; nothing was written, free some space "
             f"and try again ({error})"
         )
-    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+    if isinstance(error, apsw.NotADBError):
+        return CorruptStoreError(
+            f"{path.name} is not a Holdfast memory, or its first page is damaged ({error})"
+        )
+    if isinstance(error, apsw.CorruptError):
         return CorruptStoreError(f"{path.name} is damaged: {error}; run verify")
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return StoreBusyError(f"{path.name} is locked by another process; try again")

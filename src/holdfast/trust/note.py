@@ -236,7 +236,7 @@ def _signer(seed: bytes) -> Any:
 def _read_private(text: str) -> tuple[str, bytes, bytes]:
     """The name, the seed and the key id of a private text."""
     if not text.startswith(_PRIVATE):
-        raise AuditError(f"a private key begins with {_PRIVATE}; make one by new_key")
+        raise AuditError(f"a private key begins with {_PRIVATE}; make one with new-key")
     name, key_id, seed = _read(text.removeprefix(_PRIVATE), "private key")
     if _key_id(name, _signer(seed).public_key().public_bytes_raw()) != key_id:
         raise AuditError(f"the private key of {name} does not fit its key id; it was changed")
