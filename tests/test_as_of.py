@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -303,3 +304,44 @@ def test_several_scopes_see_what_each_sees_and_no_more() -> None:
         assert seen(("/a/b/", "nowhere")) == {"a/b"}
         assert seen(["c", ""]) == {"a", "a/b", "ab", "c", ""}
         assert seen("a") == {"a", "a/b"}
+
+
+def test_a_past_state_has_what_another_process_wrote_by_then(tmp_path: Path) -> None:
+    clock, path = Clock(), tmp_path / "m.holdfast"
+    with Memory.open(path, "1 MiB", clock=clock) as one, Memory.open(path, clock=clock) as other:
+        one.observe("The kiln is cold.")
+        other.observe("The kiln is red.")
+        found = one.recall("kiln", as_of=clock.now + 10)
+        assert [item.seq for item in found.items] == [1, 2]
+
+
+def test_a_block_that_is_just_being_rewritten_is_waited_for() -> None:
+    with opened() as memory:
+        memory.observe_many(large_events(40))
+        first = memory._mirror.firsts[0]
+        (info,) = [info for info in memory._store.blocks() if info.first == first]
+        block = memory._store.block(first)
+        assert block is not None
+        with memory._store.transaction() as tx:
+            tx.delete_block(first)
+        memory._mirror._cache.clear()
+
+        def put_back() -> None:
+            with memory._committer.writing, memory._store.transaction() as tx:
+                tx.put_block(first, info.last, block)
+
+        later = threading.Timer(0.05, put_back)
+        later.start()
+        assert memory._mirror.recorded_after(0.0) == 1
+        later.join()
+
+
+def test_a_difference_up_to_now_counts_what_a_clock_of_before_does_not() -> None:
+    clock = Clock()
+    with opened(clock=clock) as memory:
+        memory.believe("Ana", "lives_in", "Lisbon")
+        memory.snapshot("then")
+        clock.now -= 1000.0
+        memory.believe("Ana", "likes", "tea")
+        found = memory.diff("then")
+        assert ([b.value for b in found.began], found.ended) == (["tea"], ())

@@ -578,3 +578,12 @@ def test_an_import_turns_no_truth_around(tmp_path: Path) -> None:
     with Memory.open(tmp_path / "n.holdfast", "1 MiB") as other:
         assert other.import_(io.StringIO(out.getvalue())) == 2
         assert other.beliefs(status="all") == []
+
+
+def test_keys_of_long_beliefs_do_not_fill_the_file() -> None:
+    with opened("640 KiB") as memory:
+        for n in range(150):
+            value = f"{n} " + "kiln " * 1000
+            done = memory.believe(f"s{n}", "note", value, key=f"k{n}")
+            assert memory.believe(f"s{n}", "note", value, key=f"k{n}") == done
+        assert done.changes[0].detail["value"] == value

@@ -1,6 +1,9 @@
 """The one door: grouping, order, failure, keys."""
 
+import os
+import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -156,6 +159,26 @@ def test_pinned_events_that_fill_the_budget_are_refused_and_nothing_is_lost(
             memory.resize("640 KiB")
         assert memory.usage().budget == 2 * 1024 * 1024
         assert len(memory) == stored + 10
+
+
+def test_a_caller_that_is_interrupted_holds_up_nobody(memory: Memory) -> None:
+    inner, held = memory._store.transaction, threading.Event()
+
+    def slow(need: int = 0):  # type: ignore[no-untyped-def]
+        held.wait()
+        return inner(need)
+
+    memory._store.transaction = slow  # type: ignore[method-assign]
+    leader = threading.Thread(target=memory.observe, args=("first",))
+    leader.start()
+    while not memory._committer.writing.locked():
+        time.sleep(0.001)
+    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        memory.observe("interrupted")
+    held.set()
+    leader.join()
+    assert memory.observe("next").seq == 2
 
 
 def test_a_closed_memory_says_so(tmp_path: Path) -> None:

@@ -277,6 +277,49 @@ def test_an_empty_name_is_refused(tmp_path: Path) -> None:
                 memory.erase(**wanted)  # type: ignore[arg-type]
 
 
+def test_a_revocation_stays_when_its_event_goes(tmp_path: Path) -> None:
+    path = tmp_path / "m.holdfast"
+    with opened(path) as memory:
+        memory.observe("I live in Rome.", speaker=OTHER)
+        memory.revoke(OTHER, by=CANARY)
+        memory.erase(subject=OTHER, source=CANARY)
+        memory.observe("I live in Oslo.", speaker=OTHER)
+        assert memory.beliefs() == []
+    assert traces(path, [CANARY]) == []
+
+
+def test_what_a_compacted_document_got_from_an_event_goes_with_it(tmp_path: Path) -> None:
+    path, rng = tmp_path / "m.holdfast", random.Random(1)
+    with opened(path, "640 KiB") as memory:
+        seq = memory.put_document("about", {CANARY: 1}).seq
+        memory.put_document("other", {"a": 1})
+        for _ in range(240):
+            memory.patch_document("about", {"pad": prose(rng, 80)})
+            memory.patch_document("other", {"pad": prose(rng, 80)})
+        assert memory.document_history("about")[0].version > 1
+        memory.erase(event=seq)
+        assert CANARY not in memory.document("about").value
+        assert memory.document("other").value["a"] == 1
+        assert memory.verify().ok
+    assert traces(path, [CANARY]) == []
+
+
+def test_an_erasure_that_failed_is_finished_and_recorded(tmp_path: Path) -> None:
+    with opened(tmp_path / "m.holdfast") as memory:
+        seq = memory.observe(f"{CANARY} was here.").seq
+        scrub = memory._store.scrub
+
+        def fail() -> None:
+            memory._store.scrub = scrub  # type: ignore[method-assign]
+            raise OSError("the disk is gone for a moment")
+
+        memory._store.scrub = fail  # type: ignore[method-assign]
+        with pytest.raises(OSError, match="for a moment"):
+            memory.erase(event=seq)
+        memory.observe("go on")
+        assert [change.action for change in memory.changes()] == ["erase"]
+
+
 OVEN = Automaton("oven", ("on", "off"), "off", (("on", "flip", "off"), ("off", "flip", "on")))
 ACTS = st.lists(
     st.tuples(

@@ -20,7 +20,7 @@ SRC = Path(holdfast.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "state.records"),
     ("records",),
-    ("budget", "codec", "derive", "registry"),
+    ("budget", "codec", "derive", "heap", "registry"),
     ("retention", "models", "stores", "recall"),
     ("lower", "state", "trust", "extract"),
     ("mirror",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -265,3 +266,16 @@ def test_a_date_is_no_moment(when: Any) -> None:
     """A day has no one moment and no zone: it is refused rather than guessed at."""
     with opened() as memory, pytest.raises((AttributeError, InvalidEventError)):
         memory.observe("x", at=when)
+
+
+def test_a_smaller_budget_takes_from_the_journal_what_is_over_its_share(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "m.holdfast", "8 MiB", durability="off") as memory:
+        rng = random.Random(1)
+        for n in range(1000):
+            memory.believe(f"s{n}", "note", rng.randbytes(300).hex())
+        memory.observe_many(["the kiln is red"] * 100)
+        state = memory.usage().state
+        memory.resize("1 MiB")
+        assert memory.usage().state < state
+        assert memory.recall("kiln").items
+        assert memory.verify().ok

@@ -109,3 +109,18 @@ def test_uses_of_a_revoked_source_go_and_come_back(acts: list[Act]) -> None:
             memory.erase(source="Mallory")
             if not any(act[0] == "use" for act in acts):
                 assert memory.state_hash() == alone
+
+
+def test_what_was_promoted_goes_with_the_only_one_who_said_it(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "m.holdfast", "1 MiB", durability="off") as memory:
+        memory.believe("Ana", "lives_in", "Rome", by="Mallory", scope="a")
+        memory.believe("Ana", "works_at", "Kiln", by="Mallory", scope="a")
+        memory.believe("Ana", "works_at", "Kiln", by="Bo", scope="a")
+        for held in memory.beliefs(scope="a"):
+            memory.promote(held.id, "team", by="Cleo")
+        for held in memory.beliefs(scope="team"):
+            memory.promote(held.id, "all", by="Dee")
+        memory.revoke("Mallory")
+        assert [held.value for held in memory.beliefs(scope=("team", "all"))] == ["Kiln", "Kiln"]
+        memory.reinstate("Mallory")
+        assert len(memory.beliefs(scope=("team", "all"))) == 4

@@ -161,3 +161,12 @@ def test_damage_by_another_program_is_told(memory: Memory) -> None:
     other.close()
     with pytest.raises(CorruptStoreError):
         memory.verify()
+
+
+def test_an_entry_of_the_journal_that_was_changed_is_found(memory: Memory) -> None:
+    memory.believe("Ana", "lives_in", "Porto")
+    (id, data), *_ = memory._store.cells("state")
+    with memory._store.transaction() as tx:
+        tx.put_cell("state", id, data[:-1] + bytes([data[-1] ^ 1]))
+    (problem,) = memory.verify().problems
+    assert "of the journal" in problem

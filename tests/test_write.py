@@ -180,3 +180,14 @@ def test_bulk_stops_at_the_first_bad_event_and_keeps_whole_batches() -> None:
         assert [r.event for r in memory.log()] == [
             Event(e.content, at=r.event.at) for e, r in zip(good, memory.log(), strict=False)
         ]
+
+
+def test_a_change_of_state_that_can_never_fit_evicts_nothing() -> None:
+    with opened("1 MiB") as memory:
+        memory.observe_many(large_events(20))
+        (key,) = memory.believe("Ana", "lives_in", "Porto").changes
+        with pytest.raises(EventTooLargeError, match="change of state"):
+            memory.put_document("d", {"a": "x" * 300_000})
+        with pytest.raises(EventTooLargeError, match="change of state"):
+            memory.used(key.what, "where " * 50_000)
+        assert memory.usage().events["verbatim"] == 21

@@ -8,13 +8,9 @@ for the next leader, which is one of them. A lone caller pays no thread switch.
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict
-
-import numpy as np
 
 from holdfast.codec import Block, Row, digest, encode_tail, to_row
 from holdfast.derive.episodes import OPEN_SCOPES, Episodes
@@ -23,7 +19,7 @@ from holdfast.errors import BudgetError, ClosedError, HoldfastError, NotFoundErr
 from holdfast.mirror import Changes, Mirror
 from holdfast.recall.columns import NO_EPISODE
 from holdfast.records import Receipt, Tier
-from holdfast.retain import Losses, Retainer, cut, put_block, trim
+from holdfast.retain import Losses, Retainer, cut, put_block, refuse_if_pinned, trim
 from holdfast.state.asked import Asked, Place
 from holdfast.state.journal import encode
 from holdfast.state.records import Change
@@ -36,7 +32,8 @@ from holdfast.written import (
     Written,
     body_digest,
     conflict,
-    receipt_from,
+    receipt_again,
+    receipt_to,
     scheme,
 )
 
@@ -119,7 +116,7 @@ class Committer:
             lead = not self._leading
             self._leading = True
         if not lead:
-            ticket.done.acquire()
+            self._wait(ticket)
             lead = ticket.leads
         if lead:
             self._lead()
@@ -129,6 +126,18 @@ class Committer:
             if isinstance(outcome, HoldfastError):
                 raise outcome
         return ticket.outcome  # type: ignore[return-value]  # errors were raised above
+
+    def _wait(self, ticket: Ticket) -> None:
+        """Wait until it is done or leads; one that is interrupted holds up nobody behind it."""
+        try:
+            ticket.done.acquire()
+        except BaseException:
+            with self._gate:
+                if not ticket.leads:
+                    self._queue = [one for one in self._queue if one is not ticket]
+            if ticket.leads:
+                self._lead()
+            raise
 
     def _lead(self) -> None:
         """Commit what has queued up, then hand the door to the next in line."""
@@ -147,9 +156,9 @@ class Committer:
             with self._gate:
                 heir = self._queue[0] if self._queue else None
                 self._leading = heir is not None
-            if heir is not None:
-                heir.leads = True
-                heir.done.release()
+                if heir is not None:
+                    heir.leads = True
+                    heir.done.release()
             for ticket in batch:
                 if not ticket.leads:
                     ticket.done.release()
@@ -227,7 +236,7 @@ class Committer:
             if self._closed:
                 raise ClosedError("the memory was closed; open it again")
             self._store.check_budget(budget)
-            self._refuse_if_pinned(budget)
+            refuse_if_pinned(self._store, self._mirror, budget)
             while (over := self._store.excess(budget)) > 0:
                 changes = Changes()
                 with self._doubting(), self._store.transaction() as tx:
@@ -244,19 +253,6 @@ class Committer:
                     )
             self._store.resize(budget)
             self._retainer.forget_plan()
-
-    def _refuse_if_pinned(self, budget: int) -> None:
-        columns = self._mirror.columns
-        fixed = columns.alive & columns.pinned
-        cost = self._mirror.costs(np.arange(columns.n))[np.arange(columns.n), columns.tier]
-        held = int(cost[fixed].sum()) + sum(len(row.body) for row in self._mirror.tail)
-        over = self._store.excess(budget)
-        droppable = int(cost[columns.alive & ~fixed].sum())
-        if over > 0 and held and over > 0.8 * droppable:
-            raise BudgetError(
-                f"{held} bytes are pinned or not yet sealed and cannot fit a budget of {budget}; "
-                "unpin something or choose a larger one: nothing was changed"
-            )
 
     def drop_vectors(self, embedder: str) -> None:
         """Forget every vector that another embedder than this one made, or of other passages."""
@@ -376,7 +372,7 @@ class Committer:
         for key, body, i in keyed:
             receipt = receipts[i]
             assert isinstance(receipt, Receipt)
-            tx.put_key(key, receipt.seq, body, json.dumps(asdict(receipt)).encode())
+            tx.put_key(key, receipt.seq, body, receipt_to(receipt))
         if keyed:
             kept = min(_KEYS_KEPT, int(self._store.capacity() * _KEYS_SHARE) // _KEY_BYTES)
             tx.prune_keys(self._mirror.next_seq - kept, most=2 * len(keyed))
@@ -409,7 +405,8 @@ class Committer:
                 stored = tx.key(key)
                 if stored is not None:
                     same = stored[0] == body
-                    outcomes.append(receipt_from(stored[1]) if same else conflict(event.key))
+                    again = receipt_again(stored[1], self._mirror.state.entries)
+                    outcomes.append(again if same else conflict(event.key))
                     continue
             at = now if change.at is None else change.at
             if change.asked is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -178,8 +179,13 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
         """Finish it now, and record that it was done."""
         with self._committer.still():
             pass
-        while self._finished:
-            self._note_erased(self._finished.pop())
+        self._changed()
+
+    def _changed(self) -> None:
+        super()._changed()
+        with contextlib.suppress(IndexError):  # another thread may have recorded the last one
+            while self._finished:
+                self._note_erased(self._finished.pop())
 
     def _reopened(self, path: Path) -> Self:
         return self.open(path, durability=self._store.durability, vfs=self._vfs, **self._settings)

@@ -15,8 +15,9 @@ from holdfast.lower import row_terms
 from holdfast.mirror import Mirror
 from holdfast.recall.segment_codec import decode_segment
 from holdfast.records import Tier
+from holdfast.state.journal import decode
 from holdfast.stores.base import Store
-from holdfast.trust.log import checkpoints
+from holdfast.trust.log import AuditLog, checkpoints
 from holdfast.written import receipt_from
 
 _MOST = 20  # problems of one kind that are told apart
@@ -51,10 +52,10 @@ def verify(mirror: Mirror, store: Store) -> list[str]:
 
 def _check_audit(mirror: Mirror, store: Store) -> list[str]:
     """Whether every event is in the audit log, and every checkpoint still fits it."""
-    audit = mirror.audit
-    if not audit.saved:
+    if not mirror.audit.saved:
         return []
     try:
+        audit = AuditLog.load(store, mirror.next_seq)
         rows = chain.from_iterable(_runs(mirror, store, []))
         tree = audit.tree(rows, mirror.next_seq)
         problems = [f"audit log: {problem}" for problem in islice(tree.problems(), _MOST)]
@@ -67,8 +68,10 @@ def _check_audit(mirror: Mirror, store: Store) -> list[str]:
 
 
 def _check_rest(mirror: Mirror, store: Store) -> list[str]:
-    """Whether receipts, vectors and the index's segments can be read."""
+    """Whether the journal, receipts, vectors and the index's segments can be read."""
     try:
+        for id, data in store.cells("state"):
+            decode(id, data)
         for _, _, _, receipt in store.idempotency_keys():
             receipt_from(receipt)
         for _ in store.vectors():

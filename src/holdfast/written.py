@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from holdfast.errors import CorruptStoreError, HoldfastError, IdempotencyError
 from holdfast.records import Event, Receipt
 from holdfast.retain import BLOCK_BYTES
 from holdfast.state.asked import Asked
+from holdfast.state.journal import MOST_PER_EVENT, Entry
 from holdfast.state.records import Change
 
 _PAGE = 4096
@@ -38,7 +39,7 @@ class Append:
 
     @property
     def alone(self) -> bool:
-        """Whether it may share its transaction with nothing that comes after it."""
+        """Whether it must have a transaction to itself."""
         return self.asked is not None and self.asked.alone
 
     @property
@@ -114,6 +115,12 @@ def body_digest(change: Append) -> bytes:
     return digest(labels.encode() + b"\0" + change.content)
 
 
+def receipt_to(receipt: Receipt) -> bytes:
+    """A receipt as it is stored; what its changes say in detail is in the journal, and large."""
+    bare = [replace(change, detail={}) for change in receipt.changes]
+    return json.dumps(asdict(replace(receipt, changes=tuple(bare)))).encode()
+
+
 def receipt_from(data: bytes) -> Receipt:
     """A stored receipt; raises `CorruptStoreError` if it is damaged."""
     try:
@@ -124,6 +131,17 @@ def receipt_from(data: bytes) -> Receipt:
         return Receipt(**{**line, "changes": tuple(changes)})
     except (ValueError, LookupError, TypeError) as error:
         raise CorruptStoreError(f"a receipt cannot be read: {error}; run verify") from None
+
+
+def receipt_again(data: bytes, entries: Mapping[int, Entry]) -> Receipt:
+    """A stored receipt, with what the journal still knows of its changes."""
+    receipt = receipt_from(data)
+    ids = [change.seq * MOST_PER_EVENT + change.n for change in receipt.changes]
+    changes = [
+        replace(change, detail=entries[id].change.detail) if id in entries else change
+        for change, id in zip(receipt.changes, ids, strict=True)
+    ]
+    return replace(receipt, changes=tuple(changes))
 
 
 def conflict(key: str) -> IdempotencyError:

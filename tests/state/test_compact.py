@@ -246,3 +246,15 @@ def test_standing_is_what_is_current() -> None:
     for slot, statements in made.state.statements():
         line = Line(slot, statements)
         assert [b for b, _ in line.standing()] == [b for b in line.beliefs() if b.current]
+
+
+def test_a_cut_ends_when_a_source_is_taken_back_in(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    with Memory.open(tmp_path / "m.holdfast", "640 KiB", durability="off") as memory:
+        for n in range(150):
+            memory.believe(f"s{n}", "is", rng.randbytes(40).hex(), by="web")
+        memory.revoke("web")
+        while not memory._mirror.cut.drop:
+            memory.believe(f"t{rng.randrange(40)}", "is", rng.randbytes(40).hex())
+        memory.reinstate("web")
+        assert memory._mirror.cut.drop == []

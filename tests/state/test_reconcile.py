@@ -248,3 +248,18 @@ def test_one_at_a_time_is_the_same_as_all_at_once(
         assert line.beliefs() == before, "a copy was written through"
         line.add(one)
         assert line.beliefs() == twin.beliefs() == settle(SLOT, said[: n + 1])
+
+
+@pytest.mark.parametrize("at", [1, 9])
+def test_whoever_confirms_at_a_lower_trust_neither_ends_nor_words_it(at: int) -> None:
+    told = says("Lisbon", 5, kind="instruction")
+    poison = Statement(
+        Claim("ANA", "lives_in", "the LISBON", valid_from=float(at), valid_until=10.0,
+              why_it_matters="poison", confidence=0.1),
+        20, 0, 20.0, 20.0, "web", Trust.UNTRUSTED,
+    )  # fmt: skip
+    evil = says("Moscow", 30, trust=Trust.UNTRUSTED, source="web")
+    (belief,) = [one for one in settle(SLOT, [told, poison, evil]) if one.holds(1e6)]
+    assert (belief.subject, belief.value, belief.kind) == ("Ana", "Lisbon", "instruction")
+    assert (belief.valid_until, belief.why_it_matters, belief.confidence) == (None, None, 1.0)
+    assert belief.sources == ("ana", "web")

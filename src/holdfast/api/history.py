@@ -265,9 +265,10 @@ class HistoryApi(Parts):
             raise NotFoundError(
                 f"{when!r} is neither a time nor a snapshot; known: {self._known_snapshots()}"
             ) from None
-        moment = self._clock() if given is None else given
+        cut = 1 << 62 if given is None else self._mirror.recorded_after(given)
         with self._mirror.lock:
-            cut = 1 << 62 if given is None else self._mirror.recorded_after(moment)
+            latest = self._mirror.last_recorded  # clocks are set back
+            moment = max(self._clock(), latest) if given is None else given
             past = self._mirror.state.without(lambda entry: entry.seq >= cut)
             return _Moment(past, moment + 0.001, _tiers(self._mirror, cut))
 

@@ -65,7 +65,8 @@ class SharingApi(Parts):
         """Copy a current belief into a wider scope; an event says by whom.
 
         Its trust and evidence go along, so in the shared scope it never retires what somebody more
-        trusted said. Whose promotions others never use need approval.
+        trusted said; it goes when the only source of the belief is revoked. Whose promotions
+        others never use need approval.
 
         Raises
         ------

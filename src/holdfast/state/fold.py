@@ -99,8 +99,10 @@ class State:
     def _stage_claim(self, draft: Draft, one: Claim, n: int, asked: Asked, place: Place) -> Entry:
         scope = place.scope if one.scope is None else one.scope
         claim = bind(one, place.seq, place.content, digest(place.content))
-        body = claim_to(claim) | ({"pr": asked.promoted} if asked.promoted else {})
-        body |= {"x": 1} if asked.read else {}
+        body = claim_to(claim) | ({"x": 1} if asked.read else {})
+        if asked.promoted:
+            others = self._answering(asked.promoted) - {asked.source}
+            body |= {"pr": asked.promoted} | ({"o": sorted(others)} if others else {})
         if asked.source in self.revoked:
             return _entry(place, n, asked, scope, "claim", body, "ignore", "")
         slot = slot_of(claim, scope)
@@ -110,6 +112,14 @@ class State:
             place, n, asked, scope, "claim", body,
             outcome.action, outcome.belief, outcome.retired,
         )  # fmt: skip
+
+    def _answering(self, id: str) -> set[str]:
+        """Who answers for all that a current belief rests on: without them it would not be."""
+        slot = self._slot_of.get(id)
+        for belief, grounds in self._slots[slot].standing() if slot is not None else ():
+            if id in (belief.id, *(one.id for one in grounds)):
+                return set.intersection(*(set(self.entry(one).sources) for one in grounds))
+        return set()
 
     def _stage_other(
         self,

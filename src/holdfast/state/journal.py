@@ -62,7 +62,8 @@ class Entry:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Who answers for it: several where it stands for entries that were dropped."""
+        """Who answers for it: several where it stands for entries that were dropped, or copies
+        what somebody else said."""
         return (self.source, *self.body.get("o", ()))
 
     @property

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -346,6 +347,14 @@ class SqliteStore:
         except UnicodeDecodeError as error:
             raise CorruptStoreError(f"{self.path.name} is damaged: {error}; run verify") from None
 
+    def _in_order(self, query: str, after: int, *given: Any) -> Iterator[tuple[int, bytes]]:
+        """The rows whose key, which ends the query, is over `after`, a page at a time."""
+        while page := self._read(f"{query} > ? ORDER BY 1 LIMIT 1024", *given, after):
+            if not all(a < b for (a, _), (b, _) in pairwise([(after, b""), *page])):
+                raise CorruptStoreError(f"rows of {self.path.name} are out of order; run verify")
+            yield from page
+            after = page[-1][0]
+
     def changed(self) -> bool:
         foreign, self._foreign = self._foreign, False
         return foreign
@@ -384,21 +393,15 @@ class SqliteStore:
             yield from self._read("SELECT id, data FROM segment WHERE id = ?", id)
 
     def vectors(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        while page := self._read(
-            "SELECT seq, data FROM vector WHERE seq > ? ORDER BY seq LIMIT 1024", after
-        ):
-            yield from ((seq, unsealed(row, f"vectors of {seq}", seq)) for seq, row in page)
-            after = page[-1][0]
+        for seq, row in self._in_order("SELECT seq, data FROM vector WHERE seq", after):
+            yield seq, unsealed(row, f"vectors of {seq}", seq)
 
     def dictionaries(self) -> list[bytes]:
         return [data for (data,) in self._read("SELECT data FROM dictionary ORDER BY id")]
 
     def cells(self, shelf: Shelf, after: int = -1) -> Iterator[tuple[int, bytes]]:
         where, *given = _shelved(shelf)
-        query = f"SELECT id, data FROM {where} id > ? ORDER BY id LIMIT 1024"
-        while page := self._read(query, *given, after):
-            yield from page
-            after = page[-1][0]
+        return self._in_order(f"SELECT id, data FROM {where} id", after, *given)
 
     def idempotency_keys(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
         """Every idempotency key, with its event, body digest and receipt."""
