@@ -284,7 +284,8 @@ class Model:
             for one in self.claims
             if one.seq not in fallen
         ]
-        self.done = [one for one in self.done if one.seq not in fallen]
+        lasting = ("revoke", "erase")  # what was revoked or erased remains so
+        self.done = [one for one in self.done if one.seq not in fallen or one.op in lasting]
         self.events = {seq: what for seq, what in self.events.items() if seq not in seqs}
 
     def copy(self) -> Model:
