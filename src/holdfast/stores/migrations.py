@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import apsw
 
+from holdfast.stores.base import Shelf
 from holdfast.stores.seals import seal_meta
 
 APPLICATION_ID = 0x484F4C44  # "HOLD"
@@ -71,3 +72,8 @@ def m004_checksums(db: apsw.Connection) -> None:
         """
     )
     seal_meta(db)
+
+
+def shelved(shelf: Shelf) -> tuple[str, ...]:
+    """Where the rows of a shelf are, and the values that this needs."""
+    return ("journal WHERE",) if shelf == "state" else ("cell WHERE shelf = ? AND", shelf)

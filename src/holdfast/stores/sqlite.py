@@ -15,7 +15,7 @@ import apsw
 from holdfast.errors import ClosedError, CorruptStoreError, NotFoundError, StoreError
 from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
 from holdfast.stores.locks import FileLock, check_filesystem
-from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS
+from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS, shelved
 from holdfast.stores.scrub import blank, rewrite
 from holdfast.stores.seals import meta_problems, seal_meta, sealed, unsealed, whole_key
 from holdfast.stores.space import (
@@ -320,7 +320,7 @@ class SqliteStore:
         self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?)", (shelf, id, data))
 
     def delete_cells(self, shelf: Shelf, ids: Iterable[int]) -> None:
-        where, *given = _shelved(shelf)
+        where, *given = shelved(shelf)
         gone = [(*given, id) for id in sorted(ids)]
         self._space.touch(1.2 * len(gone))
         self._db.executemany(f"DELETE FROM {where} id = ?", gone)
@@ -400,7 +400,7 @@ class SqliteStore:
         return [data for (data,) in self._read("SELECT data FROM dictionary ORDER BY id")]
 
     def cells(self, shelf: Shelf, after: int = -1) -> Iterator[tuple[int, bytes]]:
-        where, *given = _shelved(shelf)
+        where, *given = shelved(shelf)
         return self._in_order(f"SELECT id, data FROM {where} id", after, *given)
 
     def idempotency_keys(self) -> Iterator[tuple[bytes, int, bytes, bytes]]:
@@ -494,8 +494,3 @@ class SqliteStore:
                     connection.close()
         if hasattr(self, "_lock"):
             self._lock.close()
-
-
-def _shelved(shelf: Shelf) -> tuple[str, ...]:
-    """Where the rows of a shelf are, and the values that this needs."""
-    return ("journal WHERE",) if shelf == "state" else ("cell WHERE shelf = ? AND", shelf)
