@@ -131,7 +131,7 @@ class Committer:
         """Wait until it is done or leads; one that is interrupted holds up nobody behind it."""
         try:
             ticket.done.acquire()
-        except BaseException:
+        except BaseException:  # an interrupt, of which the others must not learn by waiting
             with self._gate:
                 if not ticket.leads:
                     self._queue = [one for one in self._queue if one is not ticket]
@@ -287,22 +287,16 @@ class Committer:
             yield
 
     def _go_on(self) -> None:
-        try:
+        with self._doubting(everything=True):
             self.go_on()
-        except BaseException:
-            self._suspect = self._lost_track = True
-            raise
 
     @contextlib.contextmanager
     def rewriting(self) -> Iterator[None]:
         """As `still`, for what takes many transactions: if it fails, RAM is made anew from disk."""
-        with self.still():
+        with self.still(), self._doubting(everything=True):
             self._mirror.rewriting = True
             try:
                 yield
-            except BaseException:
-                self._suspect = self._lost_track = True
-                raise
             finally:
                 self._mirror.rewriting = False
 
@@ -349,12 +343,13 @@ class Committer:
         self._suspect = self._lost_track = False
 
     @contextlib.contextmanager
-    def _doubting(self) -> Iterator[None]:
-        """If a transaction fails, what was staged in RAM for it does not count."""
+    def _doubting(self, everything: bool = False) -> Iterator[None]:
+        """If it fails, what was staged in RAM does not count; or nothing that is in RAM."""
         try:
             yield
-        except BaseException:
+        except BaseException:  # an interrupt leaves as much half done as an error; it goes on
             self._suspect = True
+            self._lost_track |= everything
             self._retainer.forget_plan()
             raise
 

@@ -21,7 +21,7 @@ from holdfast.errors import CorruptStoreError
 from holdfast.mirror import Changes, Mirror
 from holdfast.records import Tier
 from holdfast.retain import drop_block, put_block
-from holdfast.rewrite import in_steps
+from holdfast.rewrite import drop, in_steps
 from holdfast.selector import LASTING, Doomed, Selector
 from holdfast.state.journal import Entry, encode
 from holdfast.stores.base import Transaction
@@ -177,10 +177,8 @@ def _lose(mirror: Mirror, tx: Transaction, rows: Iterable[Row]) -> None:
 
 def _from_state(mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
     held = mirror.state.entries
-    in_steps(
-        store, sorted(doomed.entries & held.keys()), lambda _: 512,
-        lambda tx, id: tx.delete_cells("state", [id]),
-    )  # fmt: skip
+    gone = sorted(doomed.entries & held.keys())
+    drop(store, gone, lambda tx, id: tx.delete_cells("state", [id]))
     bared = [
         bare
         for entry in held.values()
@@ -210,11 +208,9 @@ def _from_index(store: SqliteStore, doomed: Doomed) -> None:
     vectors = sorted(doomed.seqs & {seq for seq, _ in store.vectors()})
     in_steps(store, vectors, lambda _: 4096, lambda tx, seq: tx.delete_vectors([seq]))
     keys = sorted(doomed.seqs & {seq for _, seq, _, _ in store.idempotency_keys()})
-    in_steps(store, keys, lambda _: 512, lambda tx, seq: tx.delete_keys([seq]))
-    in_steps(  # they are derived again from what is left
-        store, [id for id, _ in store.segments()], lambda _: 512,
-        lambda tx, id: tx.delete_segment(id),
-    )  # fmt: skip
+    drop(store, keys, lambda tx, seq: tx.delete_keys([seq]))
+    segments = [id for id, _ in store.segments()]  # they are derived again from what is left
+    drop(store, segments, lambda tx, id: tx.delete_segment(id))
 
 
 def _renew_dictionary(committer: Committer, mirror: Mirror, store: SqliteStore) -> None:

@@ -7,6 +7,7 @@ that whoever opens the memory next finishes it: every step may be done again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import TypeVar
 
@@ -29,12 +30,22 @@ def in_steps(
     items: Iterable[_T],
     size: Callable[[_T], int],
     do: Callable[[Transaction, _T], None],
+    find_room: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Do something with each item, as many to a transaction as its log takes."""
+    """Do something with each item, as many to a transaction as its log takes.
+
+    `find_room` is told beforehand how many bytes each transaction is to have room for.
+    """
     for batch in _batches(items, size, store.batch_bytes()):
+        find_room(sum(map(size, batch)))
         with store.transaction(sum(size(item) + 4 * _PAGE for item in batch)) as tx:
             for item in batch:
                 do(tx, item)
+
+
+def drop(store: SqliteStore, ids: Iterable[int], do: Callable[[Transaction, int], None]) -> None:
+    """Delete small rows, or rows whose pages need not be written, by their numbers."""
+    in_steps(store, ids, lambda _: 512, do)
 
 
 def _batches(items: Iterable[_T], size: Callable[[_T], int], most: int) -> Iterator[list[_T]]:
@@ -114,26 +125,18 @@ def _lose_since(mirror: Mirror, store: SqliteStore, size: int) -> None:
 
 def _wipe(store: SqliteStore) -> None:
     """Empty the log, its index and the state; what identifies the memory stays."""
-    for info in store.blocks():
-        with store.transaction() as tx:
-            tx.delete_block(info.first)
+    blocks = (info.first for info in store.blocks())
+    segments = (id for id, _ in store.segments())
+    vectors = (seq for seq, _ in store.vectors())
+    entries = (id for id, _ in store.cells("state"))
+    keys = (seq for _, seq, _, _ in store.idempotency_keys())
+    drop(store, blocks, lambda tx, first: tx.delete_block(first))
     with store.transaction() as tx:
         tx.clear_tail(1 << 62)
-    for id, _ in store.segments():
-        with store.transaction() as tx:
-            tx.delete_segment(id)
-    in_steps(
-        store, (seq for seq, _ in store.vectors()), lambda _: 512,
-        lambda tx, seq: tx.delete_vectors([seq]),
-    )  # fmt: skip
-    in_steps(
-        store, (id for id, _ in store.cells("state")), lambda _: 512,
-        lambda tx, id: tx.delete_cells("state", [id]),
-    )  # fmt: skip
-    in_steps(
-        store, (seq for _, seq, _, _ in store.idempotency_keys()), lambda _: 512,
-        lambda tx, seq: tx.delete_keys([seq]),
-    )  # fmt: skip
+    drop(store, segments, lambda tx, id: tx.delete_segment(id))
+    drop(store, vectors, lambda tx, seq: tx.delete_vectors([seq]))
+    drop(store, entries, lambda tx, id: tx.delete_cells("state", [id]))
+    drop(store, keys, lambda tx, seq: tx.delete_keys([seq]))
     with store.transaction() as tx:
         tx.delete_dictionaries()
 
@@ -149,22 +152,28 @@ def _copy(committer: Committer, mirror: Mirror, store: SqliteStore, snapshot: Sq
         store, snapshot.idempotency_keys(), lambda row: 2 * len(row[3]) + 256,
         lambda tx, row: tx.put_key(*row),
     )  # fmt: skip
-    for info in snapshot.blocks():
-        block = snapshot.block(info.first)
-        if block is None:
-            raise CorruptStoreError(f"block {info.first} of a snapshot is missing; run verify")
-        _find_room(committer, mirror, store, len(block))
-        with store.transaction(len(block)) as tx:
-            tx.put_block(info.first, info.last, block)
-    for seq, codes in snapshot.vectors():
-        _find_room(committer, mirror, store, 2 * len(codes))
-        with store.transaction(2 * len(codes)) as tx:
-            tx.put_vectors([(seq, codes)])
+    find_room = partial(_find_room, committer, mirror, store)
+    in_steps(
+        store, _blocks(snapshot), lambda row: len(row[2]), lambda tx, row: tx.put_block(*row),
+        find_room,
+    )  # fmt: skip
+    in_steps(
+        store, snapshot.vectors(), lambda row: 2 * len(row[1]),
+        lambda tx, row: tx.put_vectors([row]), find_room,
+    )  # fmt: skip
     for id, data in snapshot.segments():
         if store.room_for(len(data)) < 0:
             break  # they are derived again from the log
         with store.transaction(len(data)) as tx:
             tx.put_segment(id, data)
+
+
+def _blocks(snapshot: SqliteStore) -> Iterator[tuple[int, int, bytes]]:
+    for info in snapshot.blocks():
+        block = snapshot.block(info.first)
+        if block is None:
+            raise CorruptStoreError(f"block {info.first} of a snapshot is missing; run verify")
+        yield info.first, info.last, block
 
 
 def _find_room(committer: Committer, mirror: Mirror, store: SqliteStore, need: int) -> None:
@@ -196,4 +205,4 @@ def _join_trees(mirror: Mirror, store: SqliteStore, snapshot: SqliteStore, size:
     rows = [(id, joined.chapter(id) or b"") for id in joined.chapters()]
     _copy_cells(store, rows, "tree")
     gone = {id for id, _ in store.cells("tree")} - set(joined.chapters())
-    in_steps(store, sorted(gone), lambda _: 512, lambda tx, id: tx.delete_cells("tree", [id]))
+    drop(store, sorted(gone), lambda tx, id: tx.delete_cells("tree", [id]))
