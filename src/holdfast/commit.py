@@ -359,7 +359,7 @@ class Committer:
         """Store new events, what they do to state, and vectors; answer each change."""
         outcomes, keyed = self._stage(tx, changes, flat)
         self._seal(tx, changes)
-        done = self._journal(tx, changes, sum([one.weight for one in flat]))
+        done = self._journal(tx, changes, flat)
         receipts = [
             self._receipt(outcome, losses, done) if isinstance(outcome, Row) else outcome
             for outcome in outcomes
@@ -463,11 +463,12 @@ class Committer:
         changes.tail = (left, nbytes)
 
     def _journal(
-        self, tx: Transaction, changes: Changes, need: int
+        self, tx: Transaction, changes: Changes, flat: Sequence[Written]
     ) -> dict[int, tuple[Change, ...]]:
         """Write what was done to state; what each event changed."""
         done: dict[int, tuple[Change, ...]] = {}
         if changes.draft.entries:
+            need = sum([one.weight for one in flat])
             trim(tx, self._store, self._mirror, changes, need, self._store.capacity())
         for entry in changes.draft.entries:
             data = encode(entry)

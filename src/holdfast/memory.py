@@ -166,7 +166,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
             memory._settings, memory._vfs = settings, vfs
             memory._finish()
             return memory
-        except BaseException:
+        except BaseException:  # an interrupt, too, gives the file back
             store.close()
             raise
 
@@ -194,7 +194,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
         store = SqliteStore(path, None, self._store.durability, vfs=self._vfs)
         try:
             twin = type(self)(store, **self._settings, like=self)
-        except BaseException:
+        except BaseException:  # as in `open`
             store.close()
             raise
         twin._settings, twin._vfs = self._settings, self._vfs

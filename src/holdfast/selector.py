@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from holdfast.codec import Row, to_record
@@ -126,6 +127,7 @@ def mentions(name: str, text: str) -> bool:
     return _pattern(plain(name)).search(unicodedata.normalize("NFKC", text).casefold()) is not None
 
 
+@lru_cache(maxsize=16)
 def _pattern(bare: str) -> re.Pattern[str]:
     words = r"\s+".join(map(re.escape, bare.split()))
     before = "" if _is_unspaced(bare[0]) else r"(?<!\w)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from holdfast.state.access import Grant
@@ -49,7 +50,7 @@ OPS: Mapping[type[Operation], str] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """Operations on state as they come with an event, not yet recorded.
 
@@ -78,7 +79,7 @@ class Asked:
         claims = (one for one in self.operations if isinstance(one, Claim))
         return {piece.seq for claim in claims for piece in claim.evidence} - {0}
 
-    @property
+    @cached_property
     def weight(self) -> int:
         """About the bytes of pages that journaling it dirties, and no fewer."""
         sizes = [len(json.dumps(as_json(one))) for one in self.operations]
