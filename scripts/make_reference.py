@@ -6,6 +6,7 @@ write, with ``--check`` to compare (exit code 1: out of date).
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,8 @@ from holdfast.api.audit import ErasureReceipt, Signed
 from holdfast.api.history import Difference, Snapshot
 from holdfast.budget import format_bytes
 from holdfast.cli.root import FAILURES, SECTIONS
+from holdfast.ledger.records import Forgotten, Loss, LossTotals, Move
+from holdfast.registry import RETENTION, load
 from holdfast.state import admit
 from holdfast.state.access import Grant
 from holdfast.state.automaton import Automaton, State
@@ -30,6 +33,7 @@ from holdfast.trust.note import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -64,11 +68,12 @@ def values() -> str:
 
 
 def state_values() -> str:
-    """Return the same of the records of state, of time and of proof."""
+    """Return the same of the records of state, of time, of proof and of losses."""
     return _records(
         (
             Claim, Belief, Evidence, Change, Document, Automaton, State, Grant, Snapshot,
-            Difference, Checkpoint, Signed, Proof, ErasureReceipt,
+            Difference, Checkpoint, Signed, Proof, ErasureReceipt, Loss, Move, LossTotals,
+            Forgotten,
         )
     )  # fmt: skip
 
@@ -112,6 +117,16 @@ def rules() -> str:
     return "\n".join(rows) + "\n"
 
 
+def policies() -> str:
+    """Return a table of the retention policies: what each does and where it comes from."""
+    rows = ["| name | what it does | after |", "|---|---|---|"]
+    for name in sorted(RETENTION):
+        text = inspect.getdoc(load("retention", name)) or ""
+        papers = ", ".join(dict.fromkeys(ARXIV.findall(text)))
+        rows.append(f"| `{name}` | {text.partition(chr(10))[0]} | {papers} |")
+    return "\n".join(rows) + "\n"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "rules": rules,
     "operations": operations.markdown,
@@ -120,6 +135,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "records": values,
     "state_records": state_values,
     "limits": limits,
+    "policies": policies,
 }
 
 

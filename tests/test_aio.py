@@ -121,6 +121,9 @@ STEPS: tuple[Step, ...] = (
     step("seat", "agent/bo"),
     step("resize", "3 MiB"),
     step("usage"),
+    step("fidelity", tokens=300),
+    step("budget_for", 0.5),
+    step("meter", 0.5, tokens=300),
     step("verify"),
     ("export", lambda done: ((done.out,), {})),
     step("import_", ['{"content": "one more"}']),
@@ -135,6 +138,12 @@ def shown(verb: str, answer: Any) -> Any:
             return sorted((hit.seq, hit.score) for hit in answer.rank("key pot"))
         case "seat":
             return answer.principal
+        case "meter":
+            return type(answer).__name__
+        case "fidelity":  # which events are asked about depends on the name of the log
+            return answer.observed, answer.shares, answer.events
+        case "budget_for":
+            return answer.enough, answer.present_fidelity
         case "usage":
             return answer.events, answer.budget
         case "snapshot":

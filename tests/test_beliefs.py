@@ -22,7 +22,8 @@ from holdfast.errors import (
     PatchError,
 )
 from holdfast.models.scripted import ScriptedEmbedder
-from holdfast.retention.base import Policy, Tiers, View
+from holdfast.retention.base import Policy
+from holdfast.retention.view import Plan, View
 from holdfast.state.records import Evidence, Trust
 
 from worlds import T0, large_events, opened, ticking
@@ -188,11 +189,11 @@ class LowerOldest(Policy):
     def __init__(self, tier: Tier) -> None:
         self.tier = tier
 
-    def plan(self, view: View, limit: float) -> Tiers:
+    def plan(self, view: View, limit: float) -> Plan:
         tiers = view.tier.copy()
         older = view.position < view.now - 40
         tiers[older] = np.maximum(tiers[older], self.tier)
-        return tiers
+        return Plan(tiers)
 
 
 @pytest.mark.parametrize("tier", [Tier.GIST, Tier.TRACE])

@@ -26,8 +26,9 @@ from holdfast.extract.progress import Progress, Spending
 from holdfast.models.chat import OpenAIChat
 from holdfast.models.retry import Retry
 from holdfast.models.scripted_chat import ChatReply, ScriptedChatServer
-from holdfast.retention.base import SteppedPolicy, Steps, View
+from holdfast.retention.base import SteppedPolicy, Steps
 from holdfast.retention.oldest import Oldest
+from holdfast.retention.view import View
 from holdfast.state.records import Belief, Claim, Evidence, Trust
 
 from worlds import T0, TINY, large_events, opened, prose
@@ -631,10 +632,11 @@ class LowerOldest(SteppedPolicy):
     tier: Tier
 
     def steps(self, view: View) -> Steps:
-        rows = np.flatnonzero(view.tier < self.tier)
-        freed = view.costs()[rows] - view.cost[rows, self.tier]
-        to = np.full(len(rows), self.tier, np.uint8)
-        return Steps(rows, to, freed, view.position[rows].astype(np.float64))
+        above = view.tier < self.tier
+        price = np.where(above, view.position, np.inf)
+        freed = np.where(above, view.costs() - view.cost[:, self.tier], 0.0)
+        to = np.full(len(view), self.tier, np.uint8)
+        return Steps(price[:, None], to[:, None], freed[:, None])
 
 
 @pytest.mark.parametrize("tier", [Tier.GIST, Tier.TRACE])

@@ -60,7 +60,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         if block.language == "python":
             source = "\n" * block.line + block.text  # so that a traceback has the page's lines
             with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(source, str(page), "exec"), names)
+                exec(compile(source, str(page), "exec", dont_inherit=True), names)
         elif block.language == "jsonl":
             tmp_path.joinpath(block.file).write_text(block.text, "utf-8")
         elif block.language == "console":

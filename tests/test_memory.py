@@ -214,7 +214,7 @@ def test_a_closed_memory_refuses_to_be_resized() -> None:
 
 
 def test_pinned_events_stay_whole() -> None:
-    past = large_events(110)
+    past = large_events(220)
     with opened("640 KiB") as memory:
         pinned = [memory.observe(f"The safe opens with {i}.", pinned=True) for i in range(9)]
         memory.observe_many(past)
@@ -239,8 +239,8 @@ def test_usage_adds_up() -> None:
 
 
 def test_resize_up_and_down() -> None:
-    with opened("2 MiB") as memory:
-        memory.observe_many(large_events(120))
+    with opened("3 MiB") as memory:
+        memory.observe_many(large_events(240))
         before = len(memory)
         memory.resize("4 MiB")
         assert (len(memory), memory.usage().budget) == (before, 2**22)

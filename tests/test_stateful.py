@@ -48,7 +48,9 @@ BUDGETS = [SMALLEST_BUDGET, 1_000_000, 2_000_000]
 class MemoryMachine(RuleBasedStateMachine):
     """The model is a dictionary of all events ever; the memory may keep less, never other."""
 
-    @initialize(budget=st.sampled_from(BUDGETS), policy=st.sampled_from(["ladder", "oldest"]))
+    @initialize(
+        budget=st.sampled_from(BUDGETS), policy=st.sampled_from(["demand", "oldest", "merge"])
+    )
     def open(self, budget: int, policy: str) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "m.holdfast"

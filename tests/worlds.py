@@ -43,9 +43,9 @@ def opened(budget: int | str = "2 MiB", **options: Any) -> Iterator[Memory]:
         yield memory
 
 
-def prose(rng: random.Random, n_words: int) -> str:
+def prose(rng: random.Random, n_words: int, digits: int = 6) -> str:
     """Sentences that no compressor makes small: words with numbers between them."""
-    words = [f"{rng.choice(WORDS)} {rng.randrange(10**6)}" for _ in range(n_words // 2)]
+    words = [f"{rng.choice(WORDS)} {rng.randrange(10**digits)}" for _ in range(n_words // 2)]
     return ". ".join(" ".join(words[i : i + 6]).capitalize() for i in range(0, len(words), 6))
 
 
@@ -54,7 +54,7 @@ def large_events(n: int, seed: int = 7, n_words: int = 700) -> list[Event]:
     rng = random.Random(seed)
     return [
         Event(
-            rng.randbytes(3 * n_words) if i % 5 == 4 else prose(rng, n_words),
+            rng.randbytes(3 * n_words) if i % 5 == 4 else prose(rng, n_words, 12),
             speaker=("Ana", "Bo", None)[i % 3],
             scope=("", "user/ana", "user/bo")[i % 3],
             at=T0 + 60.0 * i,

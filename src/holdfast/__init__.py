@@ -28,10 +28,11 @@ from holdfast.state.records import Belief, Change, Claim, Evidence, Trust
 
 if TYPE_CHECKING:
     from holdfast.aio import AsyncMemory
-    from holdfast.memory import Memory, Verification
+    from holdfast.memory import Memory
     from holdfast.seat import Seat
     from holdfast.several import recall_across
     from holdfast.state.automaton import Automaton
+    from holdfast.verify import Verification
 
 __version__ = "0.1.0"
 
@@ -69,7 +70,7 @@ _LAZY = {
     "Automaton": "holdfast.state.automaton",
     "Memory": "holdfast.memory",
     "Seat": "holdfast.seat",
-    "Verification": "holdfast.memory",
+    "Verification": "holdfast.verify",
     "recall_across": "holdfast.several",
 }
 

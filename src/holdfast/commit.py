@@ -29,6 +29,7 @@ from holdfast.written import (
     Embedded,
     Outcome,
     Ticket,
+    Used,
     Written,
     body_digest,
     conflict,
@@ -41,7 +42,7 @@ _KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered, an
 _KEY_BYTES = 512  # that one takes with its receipt, of
 _KEYS_SHARE = 1 / 8  # of a file at the most
 _PAGE = 4096
-_FOUNDING_BYTES = 12 * 4096  # that a new audit log dirties
+_FOUNDING_BYTES = 17 * 4096  # that a new audit log and ledger dirty
 
 
 class Committer:
@@ -211,6 +212,7 @@ class Committer:
                 if done:
                     if not self._mirror.audit.saved:
                         self._mirror.audit.save(tx)  # with the first event
+                        self._mirror.ledger.found(tx)
                     receipts = self._write(tx, changes, flat, total)
                     if due:
                         shelve(self._mirror, tx, changes)
@@ -335,7 +337,7 @@ class Committer:
         anew = changed or self._lost_track
         if self._suspect and not anew:
             self._mirror.load_state()
-            self._mirror.load_audit()
+            self._mirror.load_books()
         if anew or (self._suspect and self._mirror.differs()):
             self._mirror.load()
             self._learn()
@@ -359,6 +361,7 @@ class Committer:
         """Store new events, what they do to state, and vectors; answer each change."""
         outcomes, keyed = self._stage(tx, changes, flat)
         self._seal(tx, changes)
+        self._mirror.probes.observe(tx, [row for row, _ in changes.appended])
         done = self._journal(tx, changes, flat)
         receipts = [
             self._receipt(outcome, losses, done) if isinstance(outcome, Row) else outcome
@@ -383,6 +386,9 @@ class Committer:
         seq = self._mirror.next_seq
         now = max(round(self._clock(), 3), self._mirror.last_recorded)  # clocks are set back
         for change in flat:
+            if isinstance(change, Used):
+                outcomes.append(self._mirror.use(tx, change.seqs, changes, seq))
+                continue
             if isinstance(change, Embedded):
                 kept = self._still_kept(change.codes, changes)
                 tx.put_vectors(kept)

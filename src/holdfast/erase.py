@@ -12,25 +12,29 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from holdfast.codec import Block, BlockCodec, Row, encode_tail
 from holdfast.commit import Committer
 from holdfast.errors import CorruptStoreError
+from holdfast.ledger.words import words_of
+from holdfast.lower import text_of
 from holdfast.mirror import Changes, Mirror
-from holdfast.records import Tier
+from holdfast.records import Scope, Tier
 from holdfast.retain import drop_block, put_block
 from holdfast.rewrite import drop, in_steps
 from holdfast.selector import LASTING, Doomed, Selector
 from holdfast.state.journal import Entry, encode
-from holdfast.stores.base import Transaction
+from holdfast.stores.base import Shelf, Transaction
 from holdfast.stores.sqlite import SqliteStore
 
 ERASING = "erasing"
 """The mark: what is being erased."""
 _SPAN = 512  # numbers that one step may span: leaves so near share two or three rows
 _LEAVES_BYTES = 12 * 4096  # that the leaves of one step dirty
+_COUNT_BYTES = 5 * 4096  # that counting what is erased dirties
 _BUCKETS = 4  # of salts that one step destroys; each has those of 32 events
 _SALTS_BYTES = 16 * 4096  # that such a step dirties
 
@@ -83,18 +87,28 @@ def begin(committer: Committer, store: SqliteStore, mark: Mark) -> None:
         tx.set_meta(ERASING, text)
 
 
-def erase(committer: Committer, mirror: Mirror, store: SqliteStore, doomed: Doomed) -> Erased:
+def erase(
+    committer: Committer,
+    mirror: Mirror,
+    store: SqliteStore,
+    doomed: Doomed,
+    chosen: Selector | None = None,
+) -> Erased:
     """Remove events and entries from every table, then from every page. Linear in what is kept.
 
-    The caller keeps writers out and has left a mark. May be done again after a crash.
+    `chosen` is what named them, as long as there may be something left that it names. The caller
+    keeps writers out and has left a mark. May be done again after a crash.
     """
+    told = _Told.of(mirror, doomed)
     leaves = tuple(_leaves(mirror, doomed))
     found = sum(mirror.columns.find(seq) is not None for seq in doomed.seqs)
     dropped = len(doomed.entries & mirror.state.entries.keys())
+    _from_probes(committer, mirror, store, doomed)
     _from_log(committer, mirror, store, doomed)
     _from_tail(committer, mirror, store, doomed)
     _from_state(mirror, store, doomed)
     _from_index(store, doomed)
+    _from_books(committer, mirror, store, doomed, chosen, told)
     mirror.load()
     _renew_dictionary(committer, mirror, store)
     for seqs in _by_buckets(sorted(doomed.seqs)):
@@ -115,6 +129,14 @@ def _leaves(mirror: Mirror, doomed: Doomed) -> Iterator[bytes]:
         row = mirror.row(seq)
         if row is not None and row.tier == Tier.VERBATIM and seq >= mirror.audit.first:
             yield mirror.audit.leaf(row)
+
+
+def _from_probes(committer: Committer, mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
+    """First of all: what is still kept of an event tells how much less there is to sample from."""
+    for id, data in mirror.probes.forget(mirror.columns, doomed.seqs):
+        committer.make_room(2 * len(data) + 4096)
+        with store.transaction(2 * len(data) + 4096) as tx:
+            tx.put_cell("probe", id, data)
 
 
 def _from_log(committer: Committer, mirror: Mirror, store: SqliteStore, doomed: Doomed) -> None:
@@ -139,8 +161,9 @@ def _take_out(mirror: Mirror, store: SqliteStore, block: Block, places: list[int
     changes = Changes()
     kept = np.ones(len(block), np.bool_)
     kept[places] = False
-    with store.transaction(len(block.bodies) + _LEAVES_BYTES) as tx:
+    with store.transaction(len(block.bodies) + _LEAVES_BYTES + _COUNT_BYTES) as tx:
         _lose(mirror, tx, map(block.row, places))
+        mirror.ledger.erased(tx, len(places))
         left = block.keep(kept)
         if not len(left) or left.first != block.first:
             drop_block(tx, changes, block.first)
@@ -155,11 +178,12 @@ def _from_tail(committer: Committer, mirror: Mirror, store: SqliteStore, doomed:
     gone = [row for row in mirror.tail if row.seq in doomed.seqs]
     if not gone:
         return
-    need = 2 * sum(len(row.body) for row in left) + _LEAVES_BYTES
+    need = 2 * sum(len(row.body) for row in left) + _LEAVES_BYTES + _COUNT_BYTES
     committer.make_room(need)
     changes = Changes()
     with store.transaction(need) as tx:
         _lose(mirror, tx, gone)
+        mirror.ledger.erased(tx, len(gone))
         tx.clear_tail(mirror.tail[-1].seq)
         for row in left:
             tx.put_tail(row.seq, encode_tail(row))
@@ -211,6 +235,76 @@ def _from_index(store: SqliteStore, doomed: Doomed) -> None:
     drop(store, keys, lambda tx, seq: tx.delete_keys([seq]))
     segments = [id for id, _ in store.segments()]  # they are derived again from what is left
     drop(store, segments, lambda tx, id: tx.delete_segment(id))
+
+
+_BOOKS: tuple[Shelf, ...] = ("ledger", "filter", "use")
+_Row = tuple[Shelf, int, bytes | None]  # of a book: to be put, or deleted
+
+
+class _Told(NamedTuple):
+    """What the books may tell of doomed events, before anything is done."""
+
+    whole: frozenset[int]  # those that were never lowered: nothing yet
+    lowered: int  # events that ever were
+    words: frozenset[int]  # of what is kept of them
+
+    @classmethod
+    def of(cls, mirror: Mirror, doomed: Doomed) -> _Told:
+        rows = [row for seq in doomed.seqs if (row := mirror.row(seq)) is not None]
+        whole = (row.seq for row in rows if row.tier == Tier.VERBATIM)
+        said = words_of([part for row in rows for part in (text_of(row), row.who.speaker or "")])
+        return cls(frozenset(whole), mirror.ledger.totals.lowered, frozenset(said))
+
+
+def _from_books(
+    committer: Committer,
+    mirror: Mirror,
+    store: SqliteStore,
+    doomed: Doomed,
+    chosen: Selector | None,
+    told: _Told,
+) -> None:
+    """Remove what feedback, ledger and filter tell of doomed events, after they are gone.
+
+    The filter forgets the words of what is kept. Of an event that was lowered nobody knows which
+    others were its: the filter forgets all words of its time. If what was evicted long ago may be
+    among what is named, it forgets all there are. The ledger forgets the names of scopes in which
+    nothing is kept any more.
+    """
+    while True:  # making room, if it takes any, changes the books again
+        rows = list(_rows_without(mirror, doomed, chosen, told))
+        held = {(shelf, id): len(data) for shelf in _BOOKS for id, data in store.cells(shelf)}
+        grown = sum(max(0, len(data or b"") - held.get((s, id), 0)) for s, id, data in rows)
+        if store.room_for(grown) >= 0:
+            break
+        committer.make_room(grown)
+    in_steps(store, rows, lambda row: 2 * len(row[2] or b""), _put_or_delete)
+    mirror.load_books()
+
+
+def _rows_without(
+    mirror: Mirror, doomed: Doomed, chosen: Selector | None, told: _Told
+) -> Iterator[_Row]:
+    ledger, everything = mirror.ledger, False
+    if chosen is not None and ledger.totals.lowered:
+        everything = chosen.source is not None or chosen.subject is not None
+        everything |= chosen.scope is not None and ledger.may_have_lost(Scope(chosen.scope))
+    safe = told.whole if ledger.totals.lowered == told.lowered else frozenset()
+    lowered = None if everything else doomed.seqs - safe
+    columns = mirror.columns
+    used = {columns.whos[who].scope for who in np.unique(columns.who[columns.alive]).tolist()}
+    yield from (("ledger", *row) for row in ledger.without(used))
+    yield from (("use", *row) for row in mirror.uses.without(doomed.seqs))
+    if lowered is None or lowered or told.words:
+        yield from (("filter", *row) for row in ledger.words.without(lowered, told.words))
+
+
+def _put_or_delete(tx: Transaction, row: _Row) -> None:
+    shelf, id, data = row
+    if data is None:
+        tx.delete_cells(shelf, [id])
+    else:
+        tx.put_cell(shelf, id, data)
 
 
 def _renew_dictionary(committer: Committer, mirror: Mirror, store: SqliteStore) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -14,6 +14,8 @@ from holdfast import exchange, read, write
 from holdfast.api.audit import AuditApi
 from holdfast.api.base import Scopes, Time, seconds
 from holdfast.api.beliefs import BeliefsApi
+from holdfast.api.fidelity import FidelityApi
+from holdfast.api.forgetting import ForgettingApi
 from holdfast.api.history import HistoryApi
 from holdfast.api.sharing import SharingApi
 from holdfast.api.world import WorldApi
@@ -44,20 +46,10 @@ from holdfast.registry import resolve
 from holdfast.retain import Retainer
 from holdfast.retention.base import Policy
 from holdfast.stores.sqlite import Durability, SqliteStore
-from holdfast.verify import verify
+from holdfast.verify import Verification, verify
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What `Memory.verify` found."""
-
-    ok: bool
-    problems: tuple[str, ...]
-    events: int
-    blocks: int
-
-
-class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
+class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi, FidelityApi, ForgettingApi):
     """A bounded, durable memory in one file.
 
     Use `Memory.open`. Every method is safe to call from any thread, and several processes may
@@ -112,7 +104,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
         path: str | os.PathLike[str],
         budget: int | str | None = None,
         *,
-        retention: Policy | str = "ladder",
+        retention: Policy | str = "demand",
         embedder: Embedder | str | None = None,
         extractor: Extractor | str | None = "rules",
         durability: Durability = "full",
@@ -430,7 +422,9 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
             counts = {tier.name.lower(): 0 for tier in Tier}
             for tier in Tier:
                 counts[tier.name.lower()] = int(((columns.tier == tier) & columns.alive).sum())
-            counts["evicted"] = self._mirror.next_seq - 1 - len(columns)
+            gone = self._mirror.next_seq - 1 - len(columns)
+            lost = self._mirror.ledger.totals.public(gone)
+            counts |= {"evicted": lost.evicted, "erased": lost.erased, "withdrawn": lost.withdrawn}
             episodes = columns.episode_count
         return Usage(
             budget=self._store.budget,
@@ -488,6 +482,7 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi):
 
     def close(self) -> None:
         """Finish what is under way and close the file. Closing twice is fine."""
+        self._stop_meter()
         if self._backlog is not None:
             self._backlog.close()
         self._committer.close()

@@ -23,7 +23,10 @@ import numpy.typing as npt
 from holdfast.codec import Block, BlockCodec, Row, decode_tail
 from holdfast.derive import passages
 from holdfast.errors import CorruptStoreError
+from holdfast.fidelity.probes import Probes
 from holdfast.heap import give_back
+from holdfast.ledger.book import Ledger
+from holdfast.ledger.kept import KeptWords
 from holdfast.lower import row_terms
 from holdfast.recall.codes import from_bytes
 from holdfast.recall.columns import Columns, Rows
@@ -35,30 +38,21 @@ from holdfast.records import Tier
 from holdfast.state.compact import Cut
 from holdfast.state.fold import Draft, State
 from holdfast.state.journal import Entry, decode, encode
-from holdfast.stores.base import Store
+from holdfast.stores.base import Store, Transaction
 from holdfast.trust.log import AuditLog
+from holdfast.uses import Uses
 
 _COPIED = (
     "columns", "postings", "shelf", "vectors", "blocks", "firsts", "tail", "tail_bytes", "trained",
     "next_seq", "_evicted", "_raw", "_packed", "_blocked",
 )  # fmt: skip
-_LEAST_CACHED, _MOST_CACHED = 64, 4096  # decoded blocks, some 20 KiB each
-_BUDGET_PER_CACHED = 256 * 1024  # bytes of budget for which one more is kept
+_LEAST_CACHED, _MOST_CACHED = 32, 1024  # decoded blocks, some 20 to 80 KiB each
+_BUDGET_PER_CACHED = 1024 * 1024  # bytes of budget for which one more is kept
 _MOST_MISSES, _MISS_S = 1000, 0.002  # looks for a block that is not there, and between them
 _GIVE_BACK_EVERY = 20_000  # evicted events
-_HEAD_COST = 14.0  # bytes of a block that one event's head and labels take, measured
-_TERM_COST = 1.5  # bytes of a persisted index segment that one term takes, measured
-_BYTES_PER_TERM = 11.0  # of English chat, stop words included
-_VECTOR_COST = 4  # bytes of a stored vector beside its codes
-_VECTORS_COST = 25  # and of all of an event's together
 # Index terms of an average document, for BM25. Fixed: following the stream made recall worse where
 # turns are long (BEAM, coverage@10 .70 against .63), since short turns then lost their edge.
 _PIVOT = 24.0
-_SHORTEST_GIST = 160  # bytes of content under which a gist saves too little over a trace
-_GIST_SHARE = 0.35  # of an event's bytes that a gist is expected to keep, beside its head
-_GIST_HEAD = 30.0
-_TRACE_COST = 44.0
-_START_RATIO = 0.5  # compressed bytes per body byte, until blocks tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +141,7 @@ class Mirror:
         with self.lock:
             self.columns = Columns()
             self.postings = Postings(pivot=_PIVOT)
-            self.shelf = Shelf(self._store.batch_bytes())
+            self.shelf = Shelf(self._store.batch_bytes(), self._store.budget)
             self.vectors = Vectors(self._dimensions) if self._dimensions else None
             self.blocks: dict[int, BlockEntry] = {}
             self.firsts: list[int] = []
@@ -166,7 +160,7 @@ class Mirror:
             self._load_tail(after=0)
             self._add_vectors(self._store.vectors())
             self.load_state()
-            self.load_audit()
+            self.load_books()
 
     def _take(self, like: Mirror) -> None:
         """Be as the mirror of a store that this one is a copy of: no more than copying arrays."""
@@ -179,7 +173,7 @@ class Mirror:
             self._state: State | None = None
             self.state_horizon, self.journal_bytes = like.state_horizon, like.journal_bytes
             self.cut = Cut()
-        self.load_audit()
+        self.load_books()
 
     @property
     def state(self) -> State:
@@ -225,9 +219,13 @@ class Mirror:
             self._append(row, row_terms(row))
             self.next_seq = max(self.next_seq, seq + 1)
 
-    def load_audit(self) -> None:
-        """Read the audit log anew."""
+    def load_books(self) -> None:
+        """Read anew what is kept beside the log about all of it."""
         self.audit = AuditLog.load(self._store, self.next_seq)
+        self.uses = Uses.load(self._store, self._are_kept)
+        gone = self.next_seq - 1 - len(self.columns)
+        self.ledger = Ledger.load(self._store, KeptWords(self.columns, self.postings), gone)
+        self.probes = Probes.load(self._store, self, self.audit.origin)
 
     def load_state(self) -> None:
         """Fold the state anew from its journal."""
@@ -296,6 +294,20 @@ class Mirror:
                 self.generation += 1
             if self.columns.dead > max(1024, len(self.columns) // 16):
                 self._compact()
+            self.uses.forget(changes.evicted)
+            self.ledger.settle()
+
+    def use(self, tx: Transaction, seqs: Sequence[int], changes: Changes, now: int) -> int:
+        """Store that events were of use when the stream was at `now`; how many are kept."""
+        gone = set(changes.evicted)
+        kept = {seq for seq in seqs if seq not in gone and self.columns.find(seq) is not None}
+        self.uses.used(tx, sorted(kept), now)
+        return len(kept)
+
+    def _are_kept(self, seqs: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        columns = self.columns
+        kept: npt.NDArray[np.bool_] = np.isin(seqs, columns.seq[columns.alive])
+        return kept
 
     def _append(self, row: Row, terms: Sequence[int]) -> None:
         at = self.columns.append(row)
@@ -356,35 +368,14 @@ class Mirror:
     # ---- reading ---------------------------------------------------------------------------
 
     @property
-    def ratio(self) -> float:
-        """Compressed bytes per body byte so far."""
-        if self._raw < 16384:
-            return _START_RATIO
-        return max(0.05, (self._packed - _HEAD_COST * self._blocked) / self._raw)
+    def packed(self) -> tuple[int, int, int]:
+        """Of all blocks: bytes of bodies, compressed bytes, and events."""
+        return self._raw, self._packed, self._blocked
 
-    def costs(self, rows: Rows) -> npt.NDArray[np.float64]:
-        """About the bytes on disk that some events take at each tier, (n, 4), never rising."""
-        columns = self.columns
-        size = columns.size[rows].astype(np.float64)
-        tier = columns.tier[rows]
-        vectors = self._vector_costs(size)
-        kept = self.ratio * size
-        terms = size / _BYTES_PER_TERM * _TERM_COST
-        whole = kept + terms + _HEAD_COST + vectors
-        gist = np.where(
-            size < _SHORTEST_GIST, whole, _GIST_SHARE * (kept + terms) + _GIST_HEAD + vectors
-        )
-        trace = np.full(len(rows), _TRACE_COST)
-        trace[tier < Tier.TRACE] = np.minimum(trace, whole)[tier < Tier.TRACE]
-        gist = np.maximum(np.minimum(gist, whole), trace)
-        return np.column_stack([np.maximum(whole, gist), gist, trace, np.zeros(len(rows))])
-
-    def _vector_costs(self, size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """About the bytes that the vectors of events of these sizes take: one for each passage."""
-        if not self._dimensions:
-            return np.zeros(len(size))
-        count = np.clip(np.ceil(size / passages.LONGEST), 1, passages.MOST)
-        return count * (self._dimensions + _VECTOR_COST) + _VECTORS_COST
+    @property
+    def dimensions(self) -> int:
+        """Numbers in a vector; 0 if there are none."""
+        return self._dimensions or 0
 
     def block_of(self, seq: int) -> int | None:
         """The first event of the block that spans `seq`, if one does."""

@@ -129,6 +129,32 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("get", "get", "Return one event by its sequence number", {"seq": 1}),
     Operation("episodes", "episodes", "Iterate over the episodes, oldest first"),
+    # forgetting
+    Operation(
+        "forgotten",
+        "forgotten",
+        "Say whether something was known once and is not any more, with its chances",
+        {"query": "where is the spare key?"},
+        command="forgotten",
+    ),
+    Operation(
+        "ledger",
+        "ledger",
+        "Return what was let go of to make room: what, when, by which policy, for what",
+        {"after": 0, "scope": ""},
+        command="ledger",
+    ),
+    Operation(
+        "loss_totals",
+        "loss_totals",
+        "Return all that ever went down a tier or left, exact for ever",
+    ),
+    Operation(
+        "used_events",
+        "used_events",
+        "Tell that events, or all items of a context, were of use",
+        {"events": [1]},
+    ),
     # beliefs
     Operation(
         "believe",
@@ -381,6 +407,26 @@ OPERATIONS: tuple[Operation, ...] = (
         "usage",
         "Say where the bytes are, and how many events are kept at each tier",
         command="status",
+    ),
+    Operation(
+        "fidelity",
+        "fidelity",
+        "Measure how much of what was ever observed can still be recalled",
+        {"tokens": 1000},
+        command="fidelity",
+    ),
+    Operation(
+        "meter",
+        "meter",
+        "Measure that in the background, and say when too little comes back",
+        {"share": 0.05, "alarm": 0.5},
+    ),
+    Operation(
+        "budget_for",
+        "budget_for",
+        "Say which budget would have kept so much of what was observed",
+        {"fidelity": 0.95},
+        command="advise",
     ),
     Operation(
         "verify",

@@ -90,9 +90,16 @@ Asking = Generator[Embed, Embedding, "list[Hit]"]
 
 def rank(reader: Reader, text: str, filters: Filters, limit: int, speaker: str | None) -> Asking:
     """The best `limit` events for a query, best first, each score explained by its parts."""
+    return (yield from weigh(reader, text, filters, limit, speaker)).hits
+
+
+def weigh(
+    reader: Reader, text: str, filters: Filters, limit: int, speaker: str | None = None
+) -> Generator[Embed, Embedding, Ranking]:
+    """As `rank`, with the chance that they answer the query."""
     answer = yield Embed(text)
     query = parse(text, _asked_at(reader, filters), speaker)
-    return _score(reader, query, answer, filters, limit, explain=True).hits
+    return _score(reader, query, answer, filters, limit, explain=True)
 
 
 def rank_scopes(

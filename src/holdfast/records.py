@@ -270,7 +270,7 @@ class Usage:
     state: int  # the journal of beliefs, documents and the rest
     audit: int  # hashes of what is gone, keys of salts, checkpoints
     snapshots: int  # in files of their own, beside the budget
-    events: Mapping[str, int]  # by tier name, evicted included
+    events: Mapping[str, int]  # by tier name; evicted, erased and withdrawn ones included
     episodes: int
 
 

@@ -17,10 +17,25 @@ if TYPE_CHECKING:
     from holdfast.retention.base import Policy
 
 RETENTION = {
+    "demand": "holdfast.retention.demand:Demand",
+    "age_weighted": "holdfast.retention.age_weighted:AgeWeighted",
+    "coreset": "holdfast.retention.coreset:RiskCoreset",
+    "coverage": "holdfast.retention.coverage:Coverage",
+    "curvature": "holdfast.retention.curvature:Curvature",
+    "diversity": "holdfast.retention.diversity:Diversity",
+    "entropy": "holdfast.retention.entropy:Entropy",
+    "gate": "holdfast.retention.gate:LearnedGate",
+    "kmeans": "holdfast.retention.medoids:Medoids",
     "ladder": "holdfast.retention.ladder:DemotionLadder",
+    "lfu": "holdfast.retention.lfu:LeastFrequentlyUsed",
+    "lru": "holdfast.retention.lru:LeastRecentlyUsed",
+    "maturity": "holdfast.retention.maturity:Maturity",
+    "merge": "holdfast.retention.merge:EvictThenMerge",
     "oldest": "holdfast.retention.oldest:Oldest",
     "per_group": "holdfast.retention.per:PerGroup",
     "random": "holdfast.retention.uniform:RandomEviction",
+    "rate_distortion": "holdfast.retention.rate_distortion:RateDistortion",
+    "recurrence": "holdfast.retention.recurrence:RecurrenceGap",
     "sink_window": "holdfast.retention.sink_window:SinkWindow",
 }
 

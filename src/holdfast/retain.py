@@ -9,34 +9,47 @@ changes (another process wrote, a transaction failed); it is then simply made ag
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from holdfast.charge import Charges
 from holdfast.codec import Block, Row
 from holdfast.derive import passages
 from holdfast.errors import BudgetError
 from holdfast.heap import give_back
+from holdfast.ledger.book import BOOKS_BYTES, Lowered
 from holdfast.lower import to_tier
 from holdfast.mirror import BlockEntry, Changes, Mirror
 from holdfast.recall.columns import Rows
+from holdfast.recall.sketch import sketches
 from holdfast.records import Tier
-from holdfast.retention.base import Policy, Tiers, View
+from holdfast.registry import RETENTION
+from holdfast.retention.base import Need, Policy
+from holdfast.retention.view import View
+from holdfast.salience import salience
 from holdfast.state.compact import SHARE, plan_cut
 from holdfast.state.journal import encode
 from holdfast.stores.base import Store, Transaction
+from holdfast.trust.levels import level_of
 
-_SLICE = 1 / 3  # share of the kept bytes that one plan is to free, by and by
+Tiers = npt.NDArray[np.uint8]
+
+_SLICE = 1 / 4
 _PLANNED_AT_ONCE = 65_536  # events whose columns a policy sees together; bounds its RAM
 _PAGE = 4096
 _TRIMMED_AT_ONCE = 512  # entries of the journal that one transaction deletes at the most
 BLOCK_BYTES = 16384
 _BLOCK_ROWS = 512
+_PACKED_BYTES = 72 * 1024  # of a block that was written anew: a fifth fewer bytes than four
+_PACKED_ROWS = 2048
 _SPAN = 512  # numbers that one rewriting may span: leaves so near share two or three rows
 _FEWEST = 2  # events that a rewriting may span at least; `_REWRITE_BYTES` has room for so few
-_REWRITE_BYTES = 44 * 4120  # of the journal that rewriting one block may take
+_REWRITE_BYTES = 44 * 4120 + BOOKS_BYTES  # of the journal: rewriting one block, and its record
 
 
 @dataclass
@@ -45,12 +58,15 @@ class Losses:
 
     demoted: int = 0
     evicted: int = 0
+    packed: int = 0  # blocks that were written smaller, which loses nothing
 
     def __add__(self, other: Losses) -> Losses:
-        return Losses(self.demoted + other.demoted, self.evicted + other.evicted)
+        both = zip(astuple(self), astuple(other), strict=True)
+        return Losses(*(a + b for a, b in both))
 
     def __bool__(self) -> bool:
-        return bool(self.demoted or self.evicted)
+        """Whether anything was done."""
+        return any(astuple(self))
 
 
 class Retainer:
@@ -58,16 +74,19 @@ class Retainer:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._name = name_of(policy)
         self._plan = _NO_PLAN
+        self._told = 0  # up to where in the stream the policy knows of use
+        self._groups: list[list[int]] = []  # blocks to be packed, by their first events
 
     def forget_plan(self) -> None:
         """Drop what is left of the current plan."""
-        self._plan = _NO_PLAN
+        self._plan, self._groups = _NO_PLAN, []
 
     def make_room(
         self, tx: Transaction, mirror: Mirror, changes: Changes, short: Callable[[], int]
     ) -> Losses:
-        """Demote and evict until nothing is `short`, or until the transaction is full.
+        """Pack, then demote and evict, until nothing is `short`, or the transaction is full.
 
         `short` tells how many bytes are still missing. The caller asks it again afterwards and
         goes on in a next transaction if it must.
@@ -80,6 +99,9 @@ class Retainer:
         losses = Losses()
         planned: Losses | None = None  # what had been done when the latest plan was made
         while (missing := short()) > 0 and tx.slack() > _REWRITE_BYTES:
+            if self._pack(tx, mirror, changes):
+                losses.packed += 1
+                continue
             step = self._plan.next(_most(tx, mirror))
             if step is not None:
                 self._rewrite(tx, mirror, changes, step, losses)
@@ -93,6 +115,10 @@ class Retainer:
                     f"{missing} bytes are needed but nothing kept may be lowered; "
                     "raise the budget or unpin something"
                 )
+        if losses:
+            at = mirror.last_recorded
+            mirror.ledger.write(tx, self._name, at, mirror.next_seq)
+            mirror.uses.write(tx)
         return losses
 
     def _make_plan(self, mirror: Mirror, changes: Changes, missing: int) -> _Plan:
@@ -105,17 +131,50 @@ class Retainer:
         if not len(rows):
             return _NO_PLAN
         tiers = columns.tier[rows]
+        into, scores = np.full(len(rows), -1), np.full(len(rows), np.nan)
+        freed = np.zeros(len(rows))
+        charges = Charges(mirror)
         parts = -(-len(rows) // _PLANNED_AT_ONCE)
         for i in range(parts):  # every so many-th event: each part is like the whole
-            view = view_of(mirror, rows[i::parts])
-            spent = view.spent()
-            floor = float(view.cost[view.pinned, view.tier[view.pinned]].sum())
-            limit = max(floor, (1 - _SLICE) * spent - 2 * missing / parts)
-            tiers[i::parts] = self._policy.plan(view, limit)
+            some = rows[i::parts]
+            view = view_of(mirror, some, self._policy.needs, charges)
+            self._learn(view)
+            limit = (1 - _SLICE) * float(view.spent()) - 2 * missing / parts
+            plan = self._policy.plan(view, max(float(view.held()), limit))
+            tiers[i::parts] = plan.tier
+            freed[i::parts] = view.costs() - view.costs(plan.tier)
+            if plan.into is not None:
+                there = columns.seq[some[np.maximum(plan.into, 0)]]
+                into[i::parts] = np.where(plan.into >= 0, there, -1)
+            if plan.score is not None:
+                scores[i::parts] = plan.score
         moved = np.flatnonzero(tiers != columns.tier[rows])
         give_back()
         firsts, rows = np.array(mirror.firsts, np.int64), rows[moved]
-        return _Plan(firsts, rows, columns.seq[rows], tiers[moved])
+        moves = _Moves(columns.seq[rows], tiers[moved], into[moved], scores[moved])
+        return _Plan(firsts, rows, moves, freed[moved])
+
+    def _learn(self, view: View) -> None:
+        """Tell the policy which entries were of use since it was last told."""
+        used = (view.uses > 0) & (view.used_at >= self._told)
+        if used.any():
+            self._policy = self._policy.learn(view, used)
+            self._told = int(view.used_at[used].max()) + 1
+
+    def _pack(self, tx: Transaction, mirror: Mirror, changes: Changes) -> bool:
+        """Write some small blocks as one, which takes fewer bytes and loses nothing."""
+        self._groups = self._groups or _small_blocks(mirror, changes)
+        while self._groups:
+            firsts = self._groups.pop()
+            blocks = [_block_of(mirror, changes, first) for first in firsts]
+            found = [block for block in blocks if block is not None]
+            if len(found) < len(firsts) or not _fit_together(found):
+                continue  # something happened to them since
+            for first in firsts:
+                drop_block(tx, changes, first)
+            put_block(tx, mirror, changes, reduce(Block.join, found), packed=True)
+            return True
+        return False
 
     def _rewrite(
         self, tx: Transaction, mirror: Mirror, changes: Changes, step: _Step, losses: Losses
@@ -124,21 +183,28 @@ class Retainer:
         block = _block_of(mirror, changes, step.first)
         if block is None:
             return  # merged away since the plan was made: its events wait for the next plan
-        at = np.minimum(np.searchsorted(block.head["seq"], step.seqs), len(block) - 1)
-        valid = (block.head["seq"][at] == step.seqs) & (block.head["tier"][at] < step.tiers)
-        at, tiers = at[valid], step.tiers[valid]
+        seqs, tiers = step.moves.seqs, step.moves.tiers
+        at = np.minimum(np.searchsorted(block.head["seq"], seqs), len(block) - 1)
+        valid = (block.head["seq"][at] == seqs) & (block.head["tier"][at] < tiers)
+        at, (seqs, tiers, into, scores) = at[valid], step.moves.at(valid)
         if not len(at):
             return
-        whole = at[block.head["tier"][at] == Tier.VERBATIM].tolist()
-        mirror.audit.lose(tx, map(block.row, whole))
+        rows = [block.row(i) for i in at.tolist()]
+        mirror.audit.lose(tx, [row for row in rows if row.tier == Tier.VERBATIM])
+        into = _still_there(mirror, changes, into)
+        if (into >= 0).any():
+            pairs = zip(seqs[into >= 0].tolist(), into[into >= 0].tolist(), strict=True)
+            mirror.uses.merged(list(pairs))
         out = at[tiers == Tier.EVICTED]
         gone = block.head["seq"][out].tolist()
         kept = np.ones(len(block), np.bool_)
         kept[out] = False
         if len(out) < len(at):
             block = self._lower(block, at, tiers, changes)
+        sizes = np.where(tiers == Tier.EVICTED, 0, block.head["nbytes"][at])
+        mirror.ledger.note(Lowered(rows, tiers, into, scores, sizes))
         if mirror.vectors is not None:
-            tx.delete_vectors(step.seqs[step.tiers >= Tier.TRACE].tolist())
+            tx.delete_vectors(seqs[tiers >= Tier.TRACE].tolist())
         changes.evicted += gone
         losses.evicted += len(gone)
         losses.demoted += len(at) - len(gone)
@@ -148,12 +214,12 @@ class Retainer:
             earlier = _block_of(mirror, changes, before.first)
             if earlier is not None:
                 drop_block(tx, changes, step.first)
-                put_block(tx, mirror, changes, earlier.join(left))
+                put_block(tx, mirror, changes, earlier.join(left), packed=True)
                 return
         if not len(left) or left.first != step.first:
             drop_block(tx, changes, step.first)
         if len(left):
-            put_block(tx, mirror, changes, left)
+            put_block(tx, mirror, changes, left, packed=True)
 
     def _lower(self, block: Block, at: Rows, tiers: Tiers, changes: Changes) -> Block:
         """The block with some rows at lower tiers; those to be evicted are left as they are."""
@@ -165,23 +231,45 @@ class Retainer:
         return Block.of(rows)
 
 
-class _Step(NamedTuple):
-    """The events of one block that a plan lowers, and where each goes."""
+class _Moves(NamedTuple):
+    """Events that a plan lowers: where each goes, what it is merged into, and what it is worth."""
 
-    first: int
     seqs: Rows
     tiers: Tiers
+    into: Rows
+    scores: npt.NDArray[np.float64]
+
+    def at(self, which: Rows | slice | npt.NDArray[np.bool_]) -> _Moves:
+        """Some of them."""
+        return _Moves(self.seqs[which], self.tiers[which], self.into[which], self.scores[which])
+
+
+class _Step(NamedTuple):
+    """The events of one block that a plan lowers."""
+
+    first: int
+    moves: _Moves
 
 
 class _Plan:
-    """A plan's moves by block, oldest first, handed out one block at a time."""
+    """A plan's moves by block, handed out one block at a time.
 
-    def __init__(self, firsts: Rows, rows: Rows, seqs: Rows, tiers: Tiers) -> None:
-        owner = np.searchsorted(firsts, seqs, side="right") - 1
+    Blocks that give up most come first, of about equal ones the oldest. Once half of the bytes are
+    freed the rest is dropped: by then there are newer blocks that might give up more.
+    """
+
+    def __init__(
+        self, firsts: Rows, rows: Rows, moves: _Moves, freed: npt.NDArray[np.float64]
+    ) -> None:
+        owner = np.searchsorted(firsts, moves.seqs, side="right") - 1
         self._starts = np.flatnonzero(np.diff(owner, prepend=-1))
-        self._ends = np.append(self._starts[1:], len(seqs))[: len(self._starts)]
+        self._ends = np.append(self._starts[1:], len(rows))[: len(self._starts)]
         self._firsts = firsts[owner[self._starts]]
-        self._rows, self._seqs, self._tiers = rows, seqs, tiers
+        self._rows, self._moves = rows, moves
+        gains = np.add.reduceat(freed, self._starts) if len(rows) else np.zeros(0)
+        self._order = np.argsort(-np.floor(np.log2(np.maximum(gains, 1.0))), kind="stable")
+        before = np.cumsum(gains[self._order]) - gains[self._order]
+        self._order = self._order[before <= gains.sum() / 2]
         self._at = 0
 
     def next(self, most: int) -> _Step | None:
@@ -190,34 +278,52 @@ class _Plan:
         Those of a block with over `most` events come in several steps, the newest first: a block
         goes by the name of its oldest event.
         """
-        i = self._at
-        if i >= len(self._firsts):
+        if self._at >= len(self._order):
             return None
+        i = int(self._order[self._at])
         start, end = self._starts[i], self._ends[i]
         near = self._rows[start:end] > self._rows[end - 1] - most
-        near &= self._seqs[start:end] > self._seqs[end - 1] - _SPAN
+        seqs = self._moves.seqs
+        near &= seqs[start:end] > seqs[end - 1] - _SPAN
         run = slice(end - int(near.sum()), end)
         self._ends[i] = run.start
         self._at += int(run.start == start)
-        return _Step(int(self._firsts[i]), self._seqs[run], self._tiers[run])
+        return _Step(int(self._firsts[i]), self._moves.at(run))
 
 
 _NONE = np.zeros(0, np.int64)
-_NO_PLAN = _Plan(_NONE, _NONE, _NONE, np.zeros(0, np.uint8))
+_NO_PLAN = _Plan(
+    _NONE, _NONE, _Moves(_NONE, np.zeros(0, np.uint8), _NONE, np.zeros(0)), np.zeros(0)
+)
 
 
-def view_of(mirror: Mirror, rows: Rows) -> View:
+def view_of(
+    mirror: Mirror,
+    rows: Rows,
+    needs: frozenset[Need] = frozenset(),
+    charges: Charges | None = None,
+) -> View:
     """The columns a policy may look at, for the given rows."""
     columns = mirror.columns
+    position = columns.seq[rows]
+    uses = mirror.uses.columns(position)
+    who = columns.who[rows]
     return View(
-        position=columns.seq[rows],
+        position=position,
         now=mirror.next_seq,
-        cost=mirror.costs(rows),
+        cost=(charges or Charges(mirror)).costs(rows),
         tier=columns.tier[rows],
         surprise=columns.surprise[rows].astype(np.float64),
-        uses=np.zeros(len(rows)),
+        salience=salience(mirror, rows),
+        uses=uses.uses,
+        used_at=uses.used_at,
+        gap=uses.gap,
         pinned=columns.pinned[rows],
-        group=columns.scope_ids()[columns.who[rows]],
+        cited=np.isin(position, np.fromiter(mirror.state.cited(), np.int64)),
+        trust=np.array([float(level_of(one)) for one in columns.whos])[who],
+        mass=uses.mass,
+        scope=columns.scope_ids()[who],
+        vector=sketches(mirror.postings, rows) if "vector" in needs else None,
     )
 
 
@@ -264,7 +370,7 @@ def refuse_if_pinned(store: Store, mirror: Mirror, budget: int) -> None:
     """Raise `BudgetError` if what may not be lowered is too much for another budget."""
     columns = mirror.columns
     fixed = columns.alive & columns.pinned
-    cost = mirror.costs(np.arange(columns.n))[np.arange(columns.n), columns.tier]
+    cost = Charges(mirror).costs(np.arange(columns.n))[np.arange(columns.n), columns.tier]
     held = int(cost[fixed].sum()) + sum(len(row.body) for row in mirror.tail)
     over = store.excess(budget)
     droppable = int(cost[columns.alive & ~fixed].sum())
@@ -275,9 +381,11 @@ def refuse_if_pinned(store: Store, mirror: Mirror, budget: int) -> None:
         )
 
 
-def put_block(tx: Transaction, mirror: Mirror, changes: Changes, block: Block) -> None:
+def put_block(
+    tx: Transaction, mirror: Mirror, changes: Changes, block: Block, packed: bool = False
+) -> None:
     """Write a block, in place of the one that starts at the same event."""
-    data = mirror.codec.encode(block)
+    data = mirror.codec.encode(block, packed)
     tx.put_block(block.first, block.last, data)
     entry = BlockEntry(block.first, block.last, len(data), len(block.bodies), len(block))
     changes.blocks[block.first] = (entry, block)
@@ -295,6 +403,19 @@ def _most(tx: Transaction, mirror: Mirror) -> int:
         return _BLOCK_ROWS
     size = 2 * passages.MOST * (mirror.vectors.dimensions + 16)  # pages may be half empty
     return max(_FEWEST, (tx.slack() - _REWRITE_BYTES) // size)
+
+
+def _still_there(mirror: Mirror, changes: Changes, into: Rows) -> Rows:
+    """What others may still be merged into; what has gone since the plan was made takes nobody."""
+    gone = set(changes.evicted)
+    kept = [seq >= 0 and seq not in gone and mirror.columns.find(seq) is not None for seq in into]
+    return np.where(kept, into, -1) if len(into) else into
+
+
+def name_of(policy: Policy) -> str:
+    """How the ledger names a policy: its name in the registry, else its class."""
+    path = f"{type(policy).__module__}:{type(policy).__name__}"
+    return next((name for name, known in RETENTION.items() if known == path), type(policy).__name__)
 
 
 def _block_of(mirror: Mirror, changes: Changes, first: int) -> Block | None:
@@ -320,4 +441,35 @@ def _neighbour(mirror: Mirror, changes: Changes, first: int) -> BlockEntry | Non
 
 def _fits(before: BlockEntry, block: Block) -> bool:
     together = before.raw + len(block.bodies)
-    return together <= BLOCK_BYTES and before.rows + len(block) <= _BLOCK_ROWS
+    return together <= _PACKED_BYTES and before.rows + len(block) <= _PACKED_ROWS
+
+
+def _fit_together(blocks: Sequence[Block]) -> bool:
+    raw, rows = sum(len(one.bodies) for one in blocks), sum(map(len, blocks))
+    return raw <= _PACKED_BYTES and rows <= _PACKED_ROWS
+
+
+def _small_blocks(mirror: Mirror, changes: Changes) -> list[list[int]]:
+    """Runs of the newest blocks that are worth packing, newest first.
+
+    A block joins those before it unless these are over twice as large together: so each byte is
+    packed a few times and not more.
+    """
+    run: list[BlockEntry] = []
+    for first in reversed(mirror.firsts):
+        entry = mirror.blocks[first]
+        if entry.raw > _PACKED_BYTES * 3 // 4 or first in changes.blocks:
+            break
+        run.append(entry)
+    groups: list[list[int]] = []
+    group: list[int] = []
+    raw = rows = 0
+    for entry in reversed(run):
+        full = raw + entry.raw > _PACKED_BYTES or rows + entry.rows > _PACKED_ROWS
+        if group and (full or raw > 2 * entry.raw):
+            groups.append(group)
+            group, raw, rows = [], 0, 0
+        group.append(entry.first)
+        raw, rows = raw + entry.raw, rows + entry.rows
+    groups.append(group)
+    return [one for one in reversed(groups) if len(one) > 1]

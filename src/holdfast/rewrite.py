@@ -21,6 +21,8 @@ from holdfast.trust.lost import LostLeaves
 
 ROLLBACK = "rollback"
 """The mark of going back: the name of the snapshot."""
+_CONTENT: tuple[Shelf, ...] = ("state", "probe", "ledger", "filter", "use")
+"""Shelves that go back with the content; the others are about the whole of the audit log."""
 _PAGE = 4096
 _T = TypeVar("_T")
 
@@ -128,14 +130,15 @@ def _wipe(store: SqliteStore) -> None:
     blocks = (info.first for info in store.blocks())
     segments = (id for id, _ in store.segments())
     vectors = (seq for seq, _ in store.vectors())
-    entries = (id for id, _ in store.cells("state"))
     keys = (seq for _, seq, _, _ in store.idempotency_keys())
     drop(store, blocks, lambda tx, first: tx.delete_block(first))
     with store.transaction() as tx:
         tx.clear_tail(1 << 62)
     drop(store, segments, lambda tx, id: tx.delete_segment(id))
     drop(store, vectors, lambda tx, seq: tx.delete_vectors([seq]))
-    drop(store, entries, lambda tx, id: tx.delete_cells("state", [id]))
+    for shelf in _CONTENT:
+        rows = (id for id, _ in store.cells(shelf))
+        drop(store, rows, partial(_delete_cell, shelf))
     drop(store, keys, lambda tx, seq: tx.delete_keys([seq]))
     with store.transaction() as tx:
         tx.delete_dictionaries()
@@ -147,7 +150,8 @@ def _copy(committer: Committer, mirror: Mirror, store: SqliteStore, snapshot: Sq
         with store.transaction(len(data)) as tx:
             tx.put_dictionary(data)
     in_steps(store, snapshot.tail(), lambda row: 2 * len(row[1]), lambda tx, row: tx.put_tail(*row))
-    _copy_cells(store, snapshot.cells("state"), "state")
+    for shelf in _CONTENT:
+        _copy_cells(store, snapshot.cells(shelf), shelf)
     in_steps(
         store, snapshot.idempotency_keys(), lambda row: 2 * len(row[3]) + 256,
         lambda tx, row: tx.put_key(*row),
@@ -181,6 +185,10 @@ def _find_room(committer: Committer, mirror: Mirror, store: SqliteStore, need: i
     if store.room_for(need) < 0:
         mirror.load()
         committer.make_room(need)
+
+
+def _delete_cell(shelf: Shelf, tx: Transaction, id: int) -> None:
+    tx.delete_cells(shelf, [id])
 
 
 def _copy_cells(store: SqliteStore, rows: Iterable[tuple[int, bytes]], shelf: Shelf) -> None:

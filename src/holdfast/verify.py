@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 from holdfast.codec import Row, content_bytes, to_record
 from holdfast.errors import AuditError, CorruptStoreError
+from holdfast.ledger.book import Ledger
+from holdfast.ledger.kept import KeptWords
 from holdfast.lower import row_terms
 from holdfast.mirror import Mirror
 from holdfast.recall.segment_codec import decode_segment
@@ -18,9 +21,20 @@ from holdfast.records import Tier
 from holdfast.state.journal import decode
 from holdfast.stores.base import Store
 from holdfast.trust.log import AuditLog, checkpoints
+from holdfast.uses import Uses
 from holdfast.written import receipt_from
 
 _MOST = 20  # problems of one kind that are told apart
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `Memory.verify` found."""
+
+    ok: bool
+    problems: tuple[str, ...]
+    events: int
+    blocks: int
 
 
 def verify(mirror: Mirror, store: Store) -> list[str]:
@@ -43,6 +57,8 @@ def verify(mirror: Mirror, store: Store) -> list[str]:
         problems += _check_index(mirror, readable)
     problems += _check_audit(mirror, store)
     problems += _check_rest(mirror, store)
+    problems += mirror.probes.problems
+    problems += _check_books(mirror, store)
     known = set(mirror.columns.seq[mirror.columns.alive].tolist())
     for seq in sorted(known ^ seen)[:_MOST]:
         where = "the log but not in RAM" if seq in seen else "RAM but not in the log"
@@ -81,6 +97,18 @@ def _check_rest(mirror: Mirror, store: Store) -> list[str]:
     except (CorruptStoreError, ValueError, LookupError, TypeError) as error:
         return [str(error)]
     return []
+
+
+def _check_books(mirror: Mirror, store: Store) -> list[str]:
+    """Whether ledger, lost words and feedback can be read, and the ledger is the one in RAM."""
+    try:
+        mine, kept = mirror.ledger, KeptWords(mirror.columns, mirror.postings)
+        theirs = Ledger.load(store, kept, mine.totals.before)
+        Uses.load(store, lambda seqs: np.ones(len(seqs), np.bool_))
+    except CorruptStoreError as error:
+        return [str(error)]
+    same = theirs.totals == mine.totals and theirs.words.events == mine.words.events
+    return [] if same else ["the ledger is not the one in RAM"]
 
 
 def _runs(mirror: Mirror, store: Store, problems: list[str]) -> Iterator[Sequence[Row]]:

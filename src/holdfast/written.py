@@ -74,8 +74,26 @@ class Embedded:
         return sum(min(gap * size, 4 * _PAGE + size) for gap, size in zip(gaps, sizes, strict=True))
 
 
-Written = Append | Embedded
-Outcome = Receipt | None
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Feedback: some events were of use."""
+
+    seqs: Sequence[int]
+
+    @property
+    def alone(self) -> bool:
+        """As of `Append`."""
+        return False
+
+    @property
+    def weight(self) -> int:
+        """As of `Append`: one small row, and now and then what it is folded into."""
+        return 10 * len(self.seqs) + 4 * _PAGE
+
+
+Written = Append | Embedded | Used
+Outcome = Receipt | int | None
+"""Of an event, its receipt; of feedback, how many events it was about that are kept."""
 
 
 class Ticket:

@@ -57,13 +57,13 @@ def live(path: Path, budget: int, policy: str, seed: int, size: int) -> BudgetVF
     return vfs
 
 
-@pytest.mark.parametrize("policy", ["ladder", "random"])
+@pytest.mark.parametrize("policy", ["demand", "random"])
 def test_never_over_budget(tmp_path: Path, policy: str) -> None:
     live(tmp_path / "m.holdfast", SMALLEST, policy, seed=1, size=300)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", ["ladder", "random", "sink_window", "oldest"])
+@pytest.mark.parametrize("policy", ["demand", "random", "merge", "oldest"])
 @pytest.mark.parametrize("budget", [SMALLEST, 700_001, 1 << 20, 4 << 20])
 @pytest.mark.parametrize("size", [60, 300, 3000])
 def test_never_over_any_budget(tmp_path: Path, policy: str, budget: int, size: int) -> None:

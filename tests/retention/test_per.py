@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.retention.base import View
+from holdfast.retention.merge import EvictThenMerge
 from holdfast.retention.oldest import Oldest
 from holdfast.retention.per import PerGroup, fill
+from holdfast.retention.view import View
 
-from policy_views import limit_of, shares, views
+from policy_views import limit_of, merges, shares, views
 
 BOUNDS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=8)
 
@@ -20,7 +21,9 @@ def test_fill(bounds: list[tuple[int, int]], one: float, two: float, by_size: bo
     full = floor + [b for _, b in bounds]
     weight = full if by_size else np.ones(len(full))
     low, high = sorted(float(floor.sum() + s * (full - floor).sum()) for s in (one, two))
-    less, more = fill(floor, full, weight, low), fill(floor, full, weight, high)
+    less, more = (
+        np.array(fill(list(floor), list(full), list(weight), total)) for total in (low, high)
+    )
     for parts, total in ((less, low), (more, high)):
         assert (floor <= parts).all()
         assert (parts <= full).all()
@@ -31,23 +34,26 @@ def test_fill(bounds: list[tuple[int, int]], one: float, two: float, by_size: bo
 @given(views(), shares())
 def test_a_quiet_group_is_untouched_by_a_loud_one(view: View, share: float) -> None:
     limit = limit_of(view, share)
-    plan = PerGroup(Oldest(), share="equal").plan(view, limit)
-    groups = np.unique(view.group)
+    tier = PerGroup(Oldest(), share="equal").plan(view, limit).tier
+    groups = np.unique(view.scope)
     held = float(view.costs()[view.pinned].sum())
     for group in groups:
-        mine = view.group == group
+        mine = view.scope == group
         if view.costs()[mine].sum() <= (limit - held) / len(groups):
-            assert np.array_equal(plan[mine], view.tier[mine])
+            assert np.array_equal(tier[mine], view.tier[mine])
 
 
 @given(views(), shares())
 def test_each_group_is_planned_as_if_alone(view: View, share: float) -> None:
-    policy = PerGroup(Oldest())
-    plan = policy.plan(view, limit_of(view, share))
-    for group in np.unique(view.group):
-        rows = np.flatnonzero(view.group == group)
+    policy = EvictThenMerge(Oldest(), threshold=0.2)
+    plan = PerGroup(policy).plan(view, limit_of(view, share))
+    for group in np.unique(view.scope):
+        rows = np.flatnonzero(view.scope == group)
         part = view.at(rows)
-        assert np.array_equal(plan[rows], Oldest().plan(part, part.spent(plan[rows])))
+        alone = policy.plan(part, part.spent(plan.tier[rows]))
+        assert np.array_equal(plan.tier[rows], alone.tier)
+        mine = merges(alone)
+        assert np.array_equal(merges(plan)[rows], np.where(mine >= 0, rows[mine], -1))
 
 
 def test_share_is_checked() -> None:

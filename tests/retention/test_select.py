@@ -31,8 +31,21 @@ def test_same_run_as_sorting_everything(draw: str, seed: int, n: int, share: flo
     need = float(np.floor(share * freed.sum()))
     order = np.argsort(price, kind="stable")
     count = min(int(np.searchsorted(np.cumsum(freed[order]), need)) + 1, n) if need > 0 else 0
+    count = min(count, int((price < np.inf).sum()))  # what has no price is never taken
 
     taken, last = cheapest(price, freed, need)
 
-    assert np.array_equal(np.sort(taken), np.sort(order[:count]))
+    assert np.array_equal(np.flatnonzero(taken), np.sort(order[:count]))
     assert last == (order[count - 1] if count else -1)
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(1, 60), rows=st.integers(1, 4))
+def test_rows_of_a_batch_are_taken_each_for_itself(seed: int, n: int, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    price, freed = rng.integers(0, 9, (rows, n)) / 4.0, rng.integers(1, 9, (rows, n)) * 1.0
+    need = rng.random(rows) * freed.sum(axis=1)
+    taken, last = cheapest(price, freed, need)
+    for row in range(rows):
+        alone, end = cheapest(price[row], freed[row], need[row])
+        assert np.array_equal(taken[row], alone)
+        assert last[row] == end

@@ -245,7 +245,9 @@ class AuditApi(Parts):
             snapshots += [
                 (path.stem, _erase_file(path, mark.selector)) for path in self._snapshot_files()
             ]
-        return tuple(snapshots), erase(self._committer, self._mirror, self._store, mark.doomed)
+        return tuple(snapshots), erase(
+            self._committer, self._mirror, self._store, mark.doomed, mark.selector
+        )
 
     def _finish_erasing(self) -> None:
         """Go on with what was cut short; writers are kept out."""
@@ -276,6 +278,6 @@ def _erase_file(path: Path, chosen: Selector) -> int:
             begun = Doomed() if text is None else Mark.from_text(text).doomed
             doomed = select(mirror, chosen) | begun
             begin(committer, store, Mark(doomed))
-            return erase(committer, mirror, store, doomed).events
+            return erase(committer, mirror, store, doomed, chosen).events
     finally:
         store.close()

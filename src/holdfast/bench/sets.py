@@ -12,6 +12,8 @@ from holdfast.bench.datasets import Dataset, load
 from holdfast.bench.prefeval import load_pairs
 
 _FILLER = "longmemeval_oracle_user"
+JOINED = {"conversations": ("locomo", "longmemeval_oracle_user", "longmemeval_s_mini")}
+"""Sets by name that are several as one."""
 _SHELLS = ("bench", "checks", "cli", "demo")  # no figure of recall depends on these
 
 
@@ -26,10 +28,19 @@ class Found:
 def open_set(root: Path, name: str) -> Found | None:
     """A set by name, or None where it is not there.
 
+    "conversations" is three sets as one, each too small to weigh beside what a file takes anyway.
     PrefEval's pairs are buried in turns of LongMemEval, which may be redistributed and whose
     speakers are a user and an assistant too.
     """
     folder = root / name
+    if name in JOINED:
+        parts = [root / part for part in JOINED[name]]
+        if not all(map(_is_set, parts)):
+            return None
+        sets = [load(part) for part in parts]
+        streams = {key: turns for one in sets for key, turns in one.streams.items()}
+        queries = {key: asked for one in sets for key, asked in one.queries.items()}
+        return Found(Dataset(name, streams, queries), digest(f for p in parts for f in _files(p)))
     if name == "prefeval":
         filler = root / _FILLER
         if not ((folder / "pairs.jsonl.gz").is_file() and _is_set(filler)):

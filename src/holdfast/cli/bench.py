@@ -33,7 +33,7 @@ where_option = click.option(
 @click.group(invoke_without_command=True)
 @click.pass_context
 def bench(ctx: click.Context) -> None:
-    """Measure: recall quality, writes, a long stream, latency, peers."""
+    """Measure: recall quality, retention, writes, a long stream, latency, peers."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -272,6 +272,127 @@ def state(
     from holdfast.bench.state import STANDARD, run, tables
 
     result = run(data, only=only, systems=systems or STANDARD, streams=streams, progress=_say)
+    _put(result, out)
+    if out != "-":
+        from rich.console import Console
+
+        console = Console(width=max(Console().width, WIDTH))
+        for table in tables(result):
+            console.print(table)
+
+
+@bench.command()
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="The folder that holds the sets.",
+)
+@click.option(
+    "--budgets",
+    default="1,1/2,1/4,1/8,1/16",
+    show_default=True,
+    help="Room for content, as shares of the raw bytes.",
+)
+@click.option(
+    "--policies",
+    multiple=True,
+    default=("all",),
+    show_default=True,
+    help="Names with commas between, or one with options (ladder:decay=0.5); more than once for "
+    "more. The default policy is always among them.",
+)
+@click.option("--only", multiple=True, metavar="SET", help="This set; more than once for more.")
+@click.option(
+    "--streams",
+    multiple=True,
+    metavar="[SET=]N",
+    help="Only the first so many streams of that set, or of each other one.",
+)
+@click.option("--jobs", default=2, show_default=True, help="Processes that measure at once.")
+@click.option(
+    "--resume",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Keep each cell there and take up those that are; empty it for a fresh run.",
+)
+@click.option(
+    "--plot",
+    "plots",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Draw the curves, as .svg or .png; more than once for both.",
+)
+@json_option
+def retention(
+    data: str,
+    budgets: str,
+    policies: tuple[str, ...],
+    only: tuple[str, ...],
+    streams: tuple[str, ...],
+    jobs: int,
+    resume: str | None,
+    plots: tuple[str, ...],
+    out: str | None,
+) -> None:
+    """Measure what retention policies keep under equal budgets, against no bound at all."""
+    from holdfast.bench.grid import parse_fractions, parse_policies, parse_streams, run
+    from holdfast.bench.retention_plot import check
+    from holdfast.bench.retention_plot import write as draw
+    from holdfast.bench.retention_tables import screen
+
+    try:
+        fractions, caps = parse_fractions(budgets), parse_streams(streams)
+        for path in plots:
+            check(path)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    result = run(
+        data,
+        only=only,
+        budgets=fractions,
+        policies=parse_policies(policies),
+        streams=caps,
+        jobs=jobs,
+        resume=resume,
+        progress=_say,
+    )
+    for path in plots:
+        draw(result, path)
+    _put(result, out)
+    if out != "-":
+        from rich.console import Console
+
+        console = Console(width=max(Console().width, WIDTH))
+        for table in screen(result):
+            console.print(table)
+
+
+@bench.command()
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="The folder that holds the sets.",
+)
+@click.option("--only", multiple=True, metavar="SET", help="This set; more than once for more.")
+@click.option("--policy", "policies", multiple=True, help="What lets go; more than once for more.")
+@click.option("--streams", type=int, help="Only the first so many streams of each set.")
+@json_option
+def fidelity(
+    data: str,
+    only: tuple[str, ...],
+    policies: tuple[str, ...],
+    streams: int | None,
+    out: str | None,
+) -> None:
+    """Measure whether the memory's own meter is true, on sets whose evidence is known."""
+    from holdfast.bench.calibration import STANDARD, run, tables
+
+    result = run(
+        data, only=only, policies=policies or STANDARD, streams=streams, progress=_say
+    )  # fmt: skip
     _put(result, out)
     if out != "-":
         from rich.console import Console

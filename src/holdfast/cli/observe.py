@@ -39,7 +39,7 @@ SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; be
 @budget_option
 @click.option(
     "--retention",
-    default="ladder",
+    default="demand",
     show_default=True,
     help="The policy that chooses what is let go during this command.",
 )

@@ -42,6 +42,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "recall": ("holdfast.cli.read:recall", summary_of("recall")),
         "why-not": ("holdfast.cli.read:why_not", summary_of("why-not")),
         "log": ("holdfast.cli.read:log", summary_of("log")),
+        "forgotten": ("holdfast.cli.forgetting:forgotten", summary_of("forgotten")),
+        "ledger": ("holdfast.cli.forgetting:ledger", summary_of("ledger")),
         "beliefs": ("holdfast.cli.beliefs:beliefs", summary_of("beliefs")),
         "history": ("holdfast.cli.beliefs:history", summary_of("history")),
     },
@@ -82,6 +84,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "import": ("holdfast.cli.keep:import_", summary_of("import")),
     },
     "Measure": {
+        "fidelity": ("holdfast.cli.fidelity:fidelity", summary_of("fidelity")),
+        "advise": ("holdfast.cli.fidelity:advise", summary_of("advise")),
         "demo": (
             "holdfast.cli.demo:demo",
             "Squeeze a real stream into a small budget, ask it questions, write a report.",

@@ -231,6 +231,20 @@ class Tail:
             if end > start
         ]
 
+    def held(self, terms: Terms, gone: Bools) -> Bools:
+        """Whether each term is in a document of a row that is not `gone`; flags by row."""
+        if self._listed < self._n:
+            self._sort_in()
+        lists = [self._lists.get(term, ()) for term in terms.tolist()]
+        lengths = np.array([len(docs) for docs in lists], np.int64)
+        here = lengths.nonzero()[0]
+        held = np.zeros(len(terms), np.bool_)
+        if len(here):
+            alive = ~gone[self.rows[np.array(list(chain.from_iterable(lists)))]]
+            firsts = np.cumsum(lengths[here]) - lengths[here]
+            held[here] = np.logical_or.reduceat(alive, firsts)
+        return held
+
     def selected(self, keep: Bools) -> tuple[Segment, npt.NDArray[np.int32]]:
         """Segment and rows of the documents in `keep`, as copies."""
         docs = np.arange(self._n, dtype=np.uint16).repeat(self._counts)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from holdfast.recall.match import ABSENT, Match, Place, Rows, search
-from holdfast.recall.parts import ALL, TAIL_DOCS, Part, Saturation, Tail, passing
+from holdfast.recall.parts import ALL, TAIL_DOCS, Part, Saturation, Tail, Terms, passing
 from holdfast.recall.segments import MAX_DOCS, MAX_POSTINGS, Bools, Ints, Segment, merge
 
 __all__ = ["Match", "Postings"]
@@ -122,6 +122,29 @@ class Postings:
         for _, part in self._all_parts():
             segment, _rows = part.selected(part.rows >= 0)
             yield segment.terms.tolist(), np.diff(segment.offsets).tolist()
+
+    def counts(self, terms: Terms, without: Rows, most: int = 64) -> Ints:
+        """In how many live documents of other rows than some each term is, at least.
+
+        Cheaper than `df` for many terms: in the tail one document of a term is enough, and in each
+        part no more than `most` are looked at, dead ones included.
+        """
+        gone = np.zeros(len(self._places) + 1, np.bool_)  # the last one is for the dead
+        gone[without[without < len(self._places)]] = True
+        gone[-1] = True
+        counts = self._tail.held(terms, gone).astype(np.int64)
+        for part in self._parts.values():
+            segment = part.segment
+            at = segment.terms.searchsorted(terms)
+            here = (segment.terms.take(at, mode="clip") == terms).nonzero()[0]
+            if not len(segment.terms) or not len(here):
+                continue
+            starts, ends = segment.offsets[at[here]], segment.offsets[at[here] + 1]
+            looked = np.minimum(ends - starts, most)
+            firsts = np.cumsum(looked) - looked
+            which = np.repeat(starts - firsts, looked) + np.arange(int(looked.sum()))
+            counts[here] += np.add.reduceat(~gone[part.rows[segment.docs[which]]], firsts)
+        return counts
 
     def missing(self, row: int, terms: Sequence[int] | Ints) -> int:
         """How many of `terms` the row is not held under: all of them if it is not held."""

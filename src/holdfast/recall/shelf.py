@@ -22,6 +22,7 @@ from holdfast.recall.segments import Segment
 
 _SEGMENT_TERMS = 40_000  # index terms in one segment, at most about
 _TERM_BYTES = 2  # bytes a term takes in one, at most about
+_KEPT_FROM = 4 * 2**20
 _SMALLEST_SHARE = 0.5  # of a segment that must be current for it to stay
 
 
@@ -32,9 +33,13 @@ class Shelf:
     ----------
     segment_bytes
         Bytes one segment may take in a transaction.
+    budget
+        Bytes of everything. A small memory keeps no segments: it is indexed anew in a second or
+        two, and the room is worth more to what is remembered.
     """
 
-    def __init__(self, segment_bytes: int) -> None:
+    def __init__(self, segment_bytes: int, budget: int = _KEPT_FROM) -> None:
+        self.kept = budget >= _KEPT_FROM
         self.segment_bytes = min(segment_bytes, _TERM_BYTES * _SEGMENT_TERMS)
         self._loaded: list[tuple[int, Segment, npt.NDArray[np.uint64]]] = []
         self._sizes: dict[int, list[int]] = {}  # id -> [current terms, all terms]
@@ -85,7 +90,7 @@ class Shelf:
     def due(self, columns: Columns) -> bool:
         """Whether enough documents are in no segment to make one."""
         held = sum(size[0] for size in self._sizes.values())
-        return columns.total_length - held >= 5 * self._terms // 4
+        return self.kept and columns.total_length - held >= 5 * self._terms // 4
 
     def next_segment(
         self, columns: Columns, postings: Postings, before: int

@@ -1,134 +1,79 @@
-"""What a retention policy sees and what it answers: arrays in, arrays out, no storage."""
+"""The algebra of retention: a score, a way to take steps, and what becomes of the losers."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from holdfast.errors import BudgetError
+from holdfast.retention.arrays import Array, namespace
 from holdfast.retention.select import cheapest
+from holdfast.retention.view import Plan, View, must_free
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Tiers = npt.NDArray[np.uint8]
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class View:
-    """Columns over the entries of a bounded memory, oldest first, all of length n.
-
-    The substrate may be a chat log, a KV cache or a stream of frames: a policy cannot tell, and
-    reads the number of tiers off `cost`. It never changes these arrays.
-
-    Attributes
-    ----------
-    position
-        (n,) place in the stream, ascending.
-    now
-        The position the next entry will get.
-    cost
-        (n, tiers) bytes the entry takes at each tier, not increasing along a row; the last
-        column (evicted) is 0. Above the present tier it is what the entry took there, or the
-        best guess of it: that is how a policy knows how large it was.
-    tier
-        (n,) present tier. A plan may move an entry down (to a larger number), never up.
-    surprise
-        (n,) bits per term against the stream so far; 0 where unknown.
-    uses
-        (n,) how often recall used the entry, as far as feedback events say.
-    pinned
-        (n,) must keep its tier.
-    group
-        (n,) scope, head or track the entry belongs to.
-    """
-
-    position: Ints
-    now: int
-    cost: Floats
-    tier: Tiers
-    surprise: Floats
-    uses: Floats
-    pinned: Bools
-    group: Ints
-
-    def __len__(self) -> int:
-        return len(self.position)
-
-    @property
-    def evicted(self) -> int:
-        """The last tier, at which nothing is kept."""
-        return int(self.cost.shape[1]) - 1
-
-    @property
-    def age(self) -> Ints:
-        """(n,) positions since the entry was new; 1 for the newest there can be."""
-        return np.maximum(self.now - self.position, 1)
-
-    def spent(self, tier: Tiers | None = None) -> float:
-        """Total bytes at the given tiers, by default at the present ones."""
-        return float(self.costs(tier).sum())
-
-    def costs(self, tier: Tiers | None = None) -> Floats:
-        """(n,) bytes of each entry at the given tiers, by default at the present ones."""
-        chosen = self.tier if tier is None else tier
-        return np.asarray(self.cost.ravel()[np.arange(len(self)) * self.cost.shape[1] + chosen])
-
-    def at(self, rows: Ints | slice) -> View:
-        """The same columns over some of the entries, in ascending order."""
-        return View(
-            position=self.position[rows],
-            now=self.now,
-            cost=self.cost[rows],
-            tier=self.tier[rows],
-            surprise=self.surprise[rows],
-            uses=self.uses[rows],
-            pinned=self.pinned[rows],
-            group=self.group[rows],
-        )
+Need = Literal["vector"]
+Share = Literal["size", "equal"]
 
 
 class Policy(ABC):
     """Decides what each entry keeps.
 
-    `plan(view, limit)` returns the new tier of each entry, (n,) uint8, such that
-    ``view.spent(plan) <= limit`` (to the rounding of a float sum), no entry rises and no pinned
-    entry moves; within the limit nothing moves at all. It raises `BudgetError` if the pinned
-    entries alone are over the limit. It is pure and deterministic.
-    `holdfast.checks.check_policy` tests all of this.
+    `plan(view, limit)` returns where each entry goes, such that ``view.spent(plan.tier) <= limit``
+    (to the rounding of a float sum), no entry rises and no pinned entry moves; within the limit
+    nothing moves at all. It raises `BudgetError` if the pinned entries alone are over the limit.
+    It is pure and deterministic. `holdfast.checks.check_policy` tests all of this.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """Columns that cost a substrate something to provide and that this policy cannot do without."""
+
+    batched: ClassVar[bool] = True
+    """Whether views may have leading batch axes."""
+
     @abstractmethod
-    def plan(self, view: View, limit: float) -> Tiers:
-        """The tier each entry should have so that all of them cost at most `limit` bytes."""
+    def plan(self, view: View, limit: Array) -> Plan:
+        """Where each entry should go so that all of them cost at most `limit` bytes.
+
+        Parameters
+        ----------
+        limit
+            Bytes: a number, or (…,) one for each row of a batch.
+        """
+
+    def learn(self, view: View, used: Array) -> Policy:
+        """The policy once it has seen which entries were of use, (…, n); most learn nothing."""
+        del view, used
+        return self
+
+    def per(self, column: str = "scope", share: Share = "size") -> Policy:
+        """This policy within each group of entries, by an integer column such as "scope"."""
+        from holdfast.retention.per import PerGroup
+
+        return PerGroup(self, column, share)
 
 
-@dataclass(frozen=True)
-class Steps:
-    """Moves a policy is willing to make, each at a price; all arrays of length m.
+class Steps(NamedTuple):
+    """Moves a policy is willing to make, each at a price; arrays of shape (…, n, k).
 
-    An entry may have several steps, each starting where its last one ends. They must be listed
-    in that order, with prices that do not fall.
+    An entry has up to k steps, each starting where the one before it ends, with prices that do not
+    fall; one that it does not have is priced infinity.
 
     Attributes
     ----------
-    row
-        (m,) which entry moves.
-    to
-        (m,) the tier it moves to.
-    freed
-        (m,) bytes that frees.
     price
-        (m,) what it costs; the cheapest steps are taken first, equal ones in listed order.
+        What the step costs; the cheapest are taken first, equal ones in order of n, then k.
+    to
+        The tier it moves the entry to, uint8.
+    freed
+        Bytes that frees.
+    into
+        (…, n) the entry of the same scope that this one is merged into if it is evicted and that
+        one is kept, by its index along n; -1 for none. None: nothing is merged.
     """
 
-    row: Ints
-    to: Tiers
-    freed: Floats
-    price: Floats
+    price: Array
+    to: Array
+    freed: Array
+    into: Array | None = None
 
 
 class SteppedPolicy(Policy):
@@ -137,58 +82,190 @@ class SteppedPolicy(Policy):
     Notes
     -----
     A lower limit takes a longer run of the same steps, so it never keeps an entry at a higher
-    tier. O(n) expected: the cut is found by selection, not by sorting.
+    tier. Prices are compared in single precision, so that kinds of arrays whose last digits differ
+    agree. O(n log n).
     """
 
     @abstractmethod
     def steps(self, view: View) -> Steps:
         """Every step that may be taken; together they evict all entries that are not pinned."""
 
-    def plan(self, view: View, limit: float) -> Tiers:
-        plan = view.tier.copy()
+    def plan(self, view: View, limit: Array) -> Plan:
+        xp = namespace(view.cost)
         need = must_free(view, limit)
-        if need > 0:
-            steps = self.steps(view)
-            taken, last = cheapest(steps.price, steps.freed, need)
-            np.maximum.at(plan, steps.row[taken], steps.to[taken])
-            self.settle(view, limit, plan, int(steps.row[last]))
-        return plan
+        tier = xp.astype(view.tier, xp.uint8, copy=True)
+        if not len(view) or not bool(xp.any(need > 0)):
+            return Plan(tier)
+        steps = self.steps(view)
+        shape, flat = steps.price.shape, (*steps.price.shape[:-2], -1)
+        price = xp.astype(steps.price, xp.float32)
+        taken, last = cheapest(xp.reshape(price, flat), xp.reshape(steps.freed, flat), need)
+        taken = xp.reshape(taken, shape)
+        for k in range(shape[-1]):
+            tier = xp.where(taken[..., k], steps.to[..., k], tier)
+        tier = self.settle(view, limit, tier, last // shape[-1])
+        return Plan(tier, self.merge(view, tier, steps), steps.price[..., 0])
 
-    def settle(self, view: View, limit: float, plan: Tiers, row: int) -> None:
-        """Improve `plan` in place at the entry whose step was the last one taken."""
+    def settle(self, view: View, limit: Array, tier: Array, entry: Array) -> Array:
+        """The plan improved at the entry whose step was the last one taken, (…,) or -1."""
+        return tier
+
+    def merge(self, view: View, tier: Array, steps: Steps) -> Array | None:
+        """(…, n) which kept entry each evicted one is merged into, or None if none ever is."""
+        return None if steps.into is None else allowed(view, tier, steps.into)
 
 
 class ScoredPolicy(SteppedPolicy):
     """A policy that is one number per entry: the lowest is evicted first, the oldest of equals.
 
-    It evicts outright. A policy that lowers entries tier by tier must also say when the lower
-    tiers have to go, or they fill the budget: see `DemotionLadder`.
+    Scores compose, and what comes out is a policy again: ``+``, ``*``, `max`, `decay`, `ranked`,
+    `per`. It evicts outright; a score under a ladder of tiers is `DemotionLadder`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from holdfast.retention.oldest import Oldest
+    >>> from holdfast.retention.entropy import Entropy
+    >>> policy = Oldest().ranked() + 3 * Entropy(n_sink=0).ranked()
+    >>> view = View.of(size=np.ones(3), surprise=np.array([9.0, 1.0, 2.0]))
+    >>> policy.plan(view, 1).tier.tolist()
+    [0, 1, 1]
     """
 
     @abstractmethod
-    def score(self, view: View) -> Floats:
-        """(n,) how much each entry is worth keeping."""
+    def score(self, view: View) -> Array:
+        """(…, n) how much each entry is worth keeping."""
 
     def steps(self, view: View) -> Steps:
-        freed = view.costs()
-        row = np.flatnonzero(~view.pinned & (freed > 0))
-        to = np.full(len(row), view.evicted, np.uint8)
-        return Steps(row, to, freed[row], self.score(view)[row])
+        return evictions(view, self.score(view))
+
+    def __add__(self, other: ScoredPolicy | float) -> ScoredPolicy:
+        return Combined("+", self, as_score(other))
+
+    def __mul__(self, other: ScoredPolicy | float) -> ScoredPolicy:
+        return Combined("*", self, as_score(other))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def max(self, other: ScoredPolicy | float) -> ScoredPolicy:
+        """The larger of two scores."""
+        return Combined("max", self, as_score(other))
+
+    def decay(self, half_life: float) -> ScoredPolicy:
+        """The score halved for every so many positions of age; it must not be negative."""
+        return Decayed(self, half_life)
+
+    def ranked(self) -> ScoredPolicy:
+        """The rank of the score among all entries, in (0, 1]: so that scores of any scale add."""
+        return Ranked(self)
 
 
-def must_free(view: View, limit: float) -> float:
-    """Bytes over the limit; zero or less if nothing needs to move.
+@dataclass(frozen=True)
+class Constant(ScoredPolicy):
+    """The same for every entry."""
 
-    Raises
-    ------
-    BudgetError
-        If the pinned entries alone are over the limit.
+    value: float
+
+    def score(self, view: View) -> Array:
+        return 0.0 * view.age + self.value
+
+
+@dataclass(frozen=True)
+class Combined(ScoredPolicy):
+    """Two scores as one."""
+
+    how: Literal["+", "*", "max"]
+    left: ScoredPolicy
+    right: ScoredPolicy
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]  # of the parts
+        return self.left.needs | self.right.needs
+
+    def score(self, view: View) -> Array:
+        left, right = self.left.score(view), self.right.score(view)
+        if self.how == "max":
+            return namespace(view.cost).maximum(left, right)
+        return left + right if self.how == "+" else left * right
+
+
+@dataclass(frozen=True)
+class Decayed(ScoredPolicy):
+    """A score that halves with age."""
+
+    policy: ScoredPolicy
+    half_life: float
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        return self.policy.needs
+
+    def score(self, view: View) -> Array:
+        return self.policy.score(view) * 2.0 ** (-view.age / self.half_life)
+
+
+@dataclass(frozen=True)
+class Ranked(ScoredPolicy):
+    """The rank of a score; equal scores have ranks in order of n."""
+
+    policy: ScoredPolicy
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        return self.policy.needs
+
+    def score(self, view: View) -> Array:
+        xp = namespace(view.cost)
+        score = xp.astype(self.policy.score(view), xp.float32)
+        order = xp.argsort(score, axis=-1, stable=True)
+        place = xp.argsort(order, axis=-1, stable=True)
+        return (place + 1.0) / max(1, len(view))
+
+
+def evictions(view: View, score: Array) -> Steps:
+    """One step for each entry that may go, out, at the price of its score."""
+    xp = namespace(view.cost)
+    freed = view.costs()
+    score = xp.astype(score, freed.dtype)
+    price = xp.where(view.pinned | (freed <= 0), xp.full_like(freed, xp.inf), score)
+    to = xp.full_like(view.tier, view.evicted, dtype=xp.uint8)
+    return Steps(price[..., None], to[..., None], freed[..., None])
+
+
+def check_half_life(half_life: float) -> None:
+    """Raise `ValueError` if something cannot fade by this."""
+    if not half_life > 0:
+        raise ValueError(f"half_life is {half_life:g}; it must be above 0")
+
+
+def lift(score: Array, level: Array) -> Array:
+    """The score where `level` is 0; elsewhere one above every score of the row, by level.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lift(np.array([5.0, 7.0, 1.0]), np.array([0.0, 0.0, 2.0])).tolist()
+    [5.0, 7.0, 9.0]
     """
-    costs = view.costs()
-    over = float(costs.sum()) - limit
-    if over > 0 and (held := float(costs[view.pinned].sum())) > limit:
-        raise BudgetError(
-            f"{int(view.pinned.sum())} pinned items need {held:g} bytes but the budget is "
-            f"{limit:g}; raise the budget or unpin one"
-        )
-    return over
+    xp = namespace(score)
+    if not score.shape[-1]:
+        return score
+    return xp.where(level > 0, xp.max(score, axis=-1, keepdims=True) + level, score)
+
+
+def allowed(view: View, tier: Array, into: Array) -> Array:
+    """(…, n) the merges of a plan that may be: of what it evicts into what it keeps, in one scope.
+
+    Across scopes nothing is merged: what one user did must not change what is kept of another.
+    """
+    xp = namespace(view.cost)
+    target = xp.where(into >= 0, into, 0 * into)
+    leaves = (tier == view.evicted) & view.present
+    stays = xp.take_along_axis(tier, target, axis=-1) < view.evicted
+    same = xp.take_along_axis(view.scope, target, axis=-1) == view.scope
+    return xp.where((into >= 0) & leaves & stays & same, into, 0 * into - 1)
+
+
+def as_score(value: ScoredPolicy | float) -> ScoredPolicy:
+    """A number as a score."""
+    return value if isinstance(value, ScoredPolicy) else Constant(float(value))

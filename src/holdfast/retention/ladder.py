@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
-from holdfast.retention.base import Floats, SteppedPolicy, Steps, Tiers, View
-
-_CHUNK = 32_768  # rows worked on at a time: the temporaries stay in the processor's cache
+from holdfast.retention.arrays import Array, arange_like, namespace
+from holdfast.retention.base import SteppedPolicy, Steps
+from holdfast.retention.view import View
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class DemotionLadder(SteppedPolicy):
 
     Examples
     --------
-    >>> DemotionLadder(values=(1.0, 0.5)).worth(evicted=3).tolist()
+    >>> DemotionLadder(values=(1.0, 0.5)).worth(evicted=3)
     [1.0, 0.5, 0.25, 0.0]
 
     References
@@ -77,61 +75,76 @@ class DemotionLadder(SteppedPolicy):
         if not self.values or not all(a > b for a, b in pairwise((*self.values, 0.0))):
             raise ValueError(f"values must fall from tier to tier and stay above 0: {self.values}")
 
-    def utility(self, view: View) -> Floats:
-        """(n,) what each entry is worth in full."""
-        worth = np.log2(1.0 + view.uses)
-        worth += self.surprise * np.log2(1.0 + view.surprise)
-        worth += self.size * np.log2(np.maximum(view.cost[:, 0], 1.0))
-        worth -= self.decay * np.log2(view.age)
-        return np.asarray(np.exp2(worth))
+    def utility(self, view: View) -> Array:
+        """(…, n) what each entry is worth in full."""
+        xp = namespace(view.cost)
+        worth = xp.log2(1.0 + view.uses)
+        worth = worth + self.surprise * xp.log2(1.0 + view.surprise)
+        full = view.cost[..., 0]
+        worth = worth + self.size * xp.log2(xp.where(full > 1.0, full, 1.0 + 0.0 * full))
+        return xp.exp2(worth - self.decay * xp.log2(view.age))
 
-    def worth(self, evicted: int) -> Floats:
-        """(evicted + 1,) share of its value an entry has at each tier."""
+    def worth(self, evicted: int) -> list[float]:
+        """The share of its value that an entry has at each tier, evicted included."""
         shares = list(self.values[:evicted])
         while len(shares) < evicted:
             shares.append(shares[-1] / 2)
-        return np.array([*shares, 0.0])
+        return [*shares, 0.0]
 
     def steps(self, view: View) -> Steps:
-        starts = range(0, len(view), _CHUNK)
-        parts = [part for a in starts for part in self._hull(view.at(slice(a, a + _CHUNK)), a)]
-        return Steps(
-            np.concatenate([part.row for part in parts]),
-            np.concatenate([part.to for part in parts]),
-            np.concatenate([part.freed for part in parts]),
-            np.concatenate([part.price for part in parts]),
-        )
+        return hull(view, self.utility(view), self.worth(view.evicted))
 
-    def _hull(self, view: View, offset: int) -> Iterator[Steps]:
-        """The steps of some entries, by the tier they start from.
+    def settle(self, view: View, limit: Array, tier: Array, entry: Array) -> Array:
+        return highest_that_fits(view, limit, tier, entry)
 
-        From each tier the next point of the hull is the one with the least loss per byte; an
-        entry has steps only from its present tier and those that earlier steps lead to.
-        """
-        n, share, utility = len(view), self.worth(view.evicted), self.utility(view)
-        cost = np.ascontiguousarray(view.cost.T)  # (tiers, n)
-        reached = np.full(cost.shape, -1.0)  # price at which an entry gets to a tier; -1: never
-        movable = np.flatnonzero(~view.pinned)
-        reached[view.tier[movable], movable] = 0.0
-        for tier in range(view.evicted):
-            best, to = np.full(n, np.inf), np.zeros(n, np.uint8)
-            for lower in range(tier + 1, view.evicted + 1):
-                with np.errstate(divide="ignore"):  # a step that frees nothing has no finite price
-                    loss = (share[tier] - share[lower]) / (cost[tier] - cost[lower])
-                # Branch-free forms: masks cost several times as much as the arithmetic.
-                np.maximum(to, (loss < best) * np.uint8(lower), out=to)
-                np.minimum(best, loss, out=best)
-            row = np.flatnonzero((reached[tier] >= 0) & (to > 0))
-            to = to[row]
-            there = to.astype(np.int64) * n + row
-            # Rounding must not make a later step of an entry cheaper than an earlier one.
-            price = np.maximum(best[row] * utility[row], reached[tier][row])
-            reached.ravel()[there] = price
-            yield Steps(row + offset, to, cost[tier][row] - cost.ravel()[there], price)
 
-    def settle(self, view: View, limit: float, plan: Tiers, row: int) -> None:
-        room = limit - view.spent(plan) + view.cost[row, plan[row]]
-        for tier in range(int(view.tier[row]) + 1, int(plan[row])):
-            if view.cost[row, tier] <= room:
-                plan[row] = tier
-                return
+def hull(view: View, utility: Array, share: Sequence[float]) -> Steps:
+    """The steps along the lower hull of each entry's points (bytes, value lost).
+
+    From each tier the next point of the hull is the one with the least loss per byte; an entry has
+    steps only from its present tier and those that earlier steps lead to.
+    """
+    xp = namespace(view.cost)
+    cost = [view.cost[..., t] for t in range(view.evicted + 1)]
+    zero = xp.zeros_like(cost[0])
+    never = xp.full_like(cost[0], xp.inf)
+    start = xp.astype(view.tier, xp.int64)
+    # The price at which an entry gets to each tier; infinite where it never does.
+    reached = [xp.where((start == t) & ~view.pinned, zero, never) for t in range(view.evicted + 1)]
+    prices, targets, freed = [], [], []
+    for tier in range(view.evicted):
+        best, to = never, 0 * start
+        for lower in range(tier + 1, view.evicted + 1):
+            bytes_freed = cost[tier] - cost[lower]
+            loss = (share[tier] - share[lower]) / xp.where(bytes_freed > 0, bytes_freed, zero + 1.0)
+            better = (bytes_freed > 0) & (loss < best)
+            best, to = xp.where(better, loss, best), xp.where(better, lower + 0 * to, to)
+        here = (reached[tier] < xp.inf) & (to > 0)
+        # Rounding must not make a later step of an entry cheaper than an earlier one.
+        price = xp.maximum(xp.where(here, best, zero) * utility, reached[tier])
+        price = xp.where(here, price, never)
+        for lower in range(tier + 1, view.evicted + 1):
+            reached[lower] = xp.where(here & (to == lower), price, reached[lower])
+        prices.append(price)
+        targets.append(xp.astype(to, xp.uint8))
+        taken = xp.take_along_axis(view.cost, to[..., None], axis=-1)[..., 0]
+        freed.append(xp.where(here, cost[tier] - taken, zero))
+    return Steps(xp.stack(prices, axis=-1), xp.stack(targets, axis=-1), xp.stack(freed, axis=-1))
+
+
+def highest_that_fits(view: View, limit: Array, tier: Array, entry: Array) -> Array:
+    """The plan with the last entry that moved as high up as the limit allows."""
+    xp = namespace(view.cost)
+    at = xp.where(entry >= 0, entry, 0 * entry)[..., None]
+    now = xp.take_along_axis(xp.astype(tier, xp.int64), at, axis=-1)
+    was = xp.take_along_axis(xp.astype(view.tier, xp.int64), at, axis=-1)
+    costs = xp.take_along_axis(view.cost, at[..., None], axis=-2)[..., 0, :]
+    mine = xp.take_along_axis(costs, now, axis=-1)[..., 0]
+    room = limit - view.spent(tier) + mine
+    best = now[..., 0]
+    for t in range(view.evicted - 1, 0, -1):
+        fits = (t > was[..., 0]) & (t < now[..., 0]) & (costs[..., t] <= room) & (entry >= 0)
+        best = xp.where(fits, t + 0 * best, best)
+    places = arange_like(tier, len(view))
+    chosen = (places == at) & (entry[..., None] >= 0)
+    return xp.where(chosen, xp.astype(best[..., None], xp.uint8), tier)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from holdfast.retention.base import Floats, ScoredPolicy, View
+from holdfast.retention.arrays import Array, to_float
+from holdfast.retention.base import ScoredPolicy
+from holdfast.retention.view import View
 
 
 @dataclass(frozen=True)
@@ -18,5 +18,5 @@ class Oldest(ScoredPolicy):
     What is left is one unbroken run up to now, pinned entries aside.
     """
 
-    def score(self, view: View) -> Floats:
-        return view.position.astype(np.float64)
+    def score(self, view: View) -> Array:
+        return to_float(view.position)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import pairwise
+from typing import ClassVar
 
-import numpy as np
-
-from holdfast.retention.base import Floats, Policy, Tiers, View, must_free
+from holdfast.retention.arrays import Array, namespace
+from holdfast.retention.base import Need, Policy, Share
 from holdfast.retention.ladder import DemotionLadder
+from holdfast.retention.view import Plan, View, must_free
 
 
 @dataclass(frozen=True)
 class PerGroup(Policy):
-    """Run a policy on each group (scope, speaker, head, track) within its share of the limit.
+    """Run a policy on each group (scope, head, track) within its share of the limit.
 
     Parameters
     ----------
     policy
         What decides inside a group.
+    column
+        The integer column of the view that tells the groups apart.
     share
         ``"size"``: every group gives up the same part of its bytes. ``"equal"``: every group may
         keep the same number of bytes, and what a small one leaves goes to the others, so no
@@ -26,35 +29,56 @@ class PerGroup(Policy):
 
     Notes
     -----
-    Pinned entries come first: a group gets at least what they need. One plan per group.
+    Pinned entries come first: a group gets at least what they need. One plan per group; not for
+    batches, whose rows are groups already.
     """
 
+    batched: ClassVar[bool] = False
+
     policy: Policy = field(default_factory=DemotionLadder)
-    share: Literal["size", "equal"] = "size"
+    column: str = "scope"
+    share: Share = "size"
 
     def __post_init__(self) -> None:
         if self.share not in ("size", "equal"):
             raise ValueError(f"share is {self.share!r}; it must be 'size' or 'equal'")
 
-    def plan(self, view: View, limit: float) -> Tiers:
-        plan = view.tier.copy()
-        if must_free(view, limit) <= 0:
-            return plan
-        order = np.argsort(view.group, kind="stable")
-        starts = np.flatnonzero(np.diff(view.group[order], prepend=view.group[order[0]] - 1))
-        if len(starts) == 1:
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]  # of what it wraps
+        return self.policy.needs
+
+    def plan(self, view: View, limit: Array) -> Plan:
+        xp = namespace(view.cost)
+        tier = xp.astype(view.tier, xp.uint8, copy=True)
+        if float(must_free(view, limit)) <= 0:
+            return Plan(tier)
+        costs, group = view.costs(), getattr(view, self.column)
+        order = xp.argsort(group, axis=-1, stable=True)
+        _, counts = xp.unique_counts(group)
+        edges = [0, *xp.cumulative_sum(counts, axis=-1).tolist()]
+        rows = [order[a:b] for a, b in pairwise(edges)]
+        if len(rows) == 1:
             return self.policy.plan(view, limit)
-        costs = view.costs()
-        spent = np.add.reduceat(costs[order], starts)
-        floor = np.add.reduceat((costs * view.pinned)[order], starts)
-        weight = spent if self.share == "size" else np.ones(len(starts))
-        limits = fill(floor, spent, weight, limit)
-        for rows, part in zip(np.split(order, starts[1:]), limits.tolist(), strict=True):
-            plan[rows] = self.policy.plan(view.at(rows), part)
-        return plan
+        spent = [float(xp.sum(costs[one])) for one in rows]
+        floor = [float(view.at(one).held()) for one in rows]
+        weight = spent if self.share == "size" else [1.0] * len(rows)
+        into, score = xp.full_like(order, -1), xp.full_like(costs, xp.inf)
+        merged = scored = False
+        for one, part in zip(rows, fill(floor, spent, weight, float(limit)), strict=True):
+            plan = self.policy.plan(view.at(one), part)
+            tier[one] = plan.tier
+            if plan.into is not None:
+                merged = True
+                known = plan.into >= 0
+                there = xp.take(one, xp.where(known, plan.into, 0 * plan.into))
+                into[one] = xp.where(known, there, plan.into)
+            if plan.score is not None:
+                scored = True
+                score[one] = plan.score
+        return Plan(tier, into if merged else None, score if scored else None)
 
 
-def fill(floor: Floats, full: Floats, weight: Floats, total: float) -> Floats:
+def fill(floor: list[float], full: list[float], weight: list[float], total: float) -> list[float]:
     """Split `total` in proportion to `weight`, but each part within its own two bounds.
 
     Notes
@@ -64,13 +88,16 @@ def fill(floor: Floats, full: Floats, weight: Floats, total: float) -> Floats:
 
     Examples
     --------
-    >>> fill(np.zeros(3), np.array([10.0, 50.0, 90.0]), np.ones(3), 70.0).round(6).tolist()
-    [10.0, 30.0, 30.0]
+    >>> [round(part) for part in fill([0, 0, 0], [10.0, 50.0, 90.0], [1, 1, 1], 70.0)]
+    [10, 30, 30]
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = 0.0, float(np.nanmax(full / weight))
+    low, high = 0.0, max([f / w for f, w in zip(full, weight, strict=True) if w], default=0.0)
+
+    def at(level: float) -> list[float]:
+        parts = zip(floor, full, weight, strict=True)
+        return [max(least, min(level * w, most)) for least, most, w in parts]
+
     for _ in range(64):
         level = (low + high) / 2
-        over = float(np.clip(level * weight, floor, full).sum()) > total
-        low, high = (low, level) if over else (level, high)
-    return np.clip(low * weight, floor, full)
+        low, high = (low, level) if sum(at(level)) > total else (level, high)
+    return at(low)

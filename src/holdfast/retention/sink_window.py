@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from holdfast.retention.base import Floats, ScoredPolicy, View
+from holdfast.retention.arrays import Array, arange_like, namespace, to_float
+from holdfast.retention.base import ScoredPolicy
+from holdfast.retention.view import View
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class SinkWindow(ScoredPolicy):
 
     n_sink: int = 4
 
-    def score(self, view: View) -> Floats:
-        score = view.position.astype(np.float64)
-        sinks = len(score[: self.n_sink])
-        score[:sinks] = view.now + np.arange(sinks, 0, -1)
-        return score
+    def score(self, view: View) -> Array:
+        xp = namespace(view.cost)
+        position = to_float(view.position)
+        place = to_float(arange_like(view.position, len(view)))
+        return xp.where(place < self.n_sink, view.now + self.n_sink - place, position)

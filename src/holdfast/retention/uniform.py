@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+from holdfast.retention.arrays import Array, namespace, to_float
+from holdfast.retention.base import ScoredPolicy
+from holdfast.retention.view import View
 
-from holdfast.retention.base import Floats, ScoredPolicy, View
-
-_STEP = 0x9E3779B97F4A7C15
-_MASK = (1 << 64) - 1
+_PRIME = 2147483647
+_ROUNDS = (48271, 69621, 16807)  # multipliers of full period modulo the prime
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,16 @@ class RandomEviction(ScoredPolicy):
     -----
     An entry's draw depends on the seed and its position alone and never changes, so what is left
     after any number of plans is a fair sample of the whole stream (bottom-k sampling), and every
-    run replays. The draw is the SplitMix64 finaliser.
+    run replays. The draw is a few rounds of multiplication and folding modulo 2³¹ - 1, in signed
+    integers, which every kind of array has.
     """
 
     seed: int = 0
 
-    def score(self, view: View) -> Floats:
-        mixed = view.position.astype(np.uint64) * np.uint64(_STEP)
-        mixed += np.uint64((self.seed + 1) * _STEP & _MASK)  # wraps, as the mixer expects
-        mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(31)
-        return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+    def score(self, view: View) -> Array:
+        xp = namespace(view.cost)
+        mixed = (xp.astype(view.position, xp.int64) + 1 + 7919 * (self.seed % _PRIME)) % _PRIME
+        for number, factor in enumerate(_ROUNDS):
+            mixed = (mixed * factor + self.seed % 65_536 + number) % _PRIME
+            mixed = (mixed ^ (mixed >> 13) ^ ((mixed & 0x1FFF) << 17)) % _PRIME
+        return to_float(mixed) / _PRIME

@@ -386,6 +386,10 @@ class State:
         if current:
             self._indexed[slot] = [belief.id for belief in current]
 
+    def cited(self) -> Iterable[int]:
+        """Every event that a claim of the journal quotes."""
+        return self._cited.keys()
+
     def resting_on(self, seq: int) -> tuple[Belief, ...]:
         """Every belief with evidence in an event, history included."""
         slots = self._cited.get(seq, ())

@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Shelf = Literal["state", "tree", "salt", "checkpoint"]
-"""What small rows are: the journal of state, hashes of lost events, keys of salts, checkpoints."""
-SHELVES: tuple[Shelf, ...] = ("state", "tree", "salt", "checkpoint")
+Shelf = Literal["state", "tree", "salt", "checkpoint", "probe", "ledger", "filter", "use"]
+"""What small rows are: the journal of state, hashes of lost events, keys of salts, checkpoints,
+probes, what was let go of, the words of it, and what was of use."""
+AUDIT: tuple[Shelf, ...] = ("tree", "salt", "checkpoint")
+SHELVES: tuple[Shelf, ...] = ("state", *AUDIT, "probe", "ledger", "filter", "use")
 
 
 @dataclass(frozen=True, slots=True)

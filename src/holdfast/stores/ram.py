@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 
 from holdfast.errors import BudgetError, ClosedError, StorageFullError
-from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
+from holdfast.stores.base import AUDIT, BlockInfo, Shelf, StoreUsage
 
 _OVERHEAD = 32  # bytes charged for a row beside its data
 _SMALLEST = 64 * 1024
@@ -207,7 +207,9 @@ class RamStore:
         ledger = _weigh(value.encode() for value in self._meta.values())
         ledger += _weigh(key + value[1] + value[2] for key, value in self._keys.items())
         state = _weigh(data for (shelf, _), data in self._cells.items() if shelf == "state")
-        audit = _weigh(data for (shelf, _), data in self._cells.items() if shelf != "state")
+        audit = _weigh(data for (shelf, _), data in self._cells.items() if shelf in AUDIT)
+        books = {"state", *AUDIT}
+        ledger += _weigh(data for (shelf, _), data in self._cells.items() if shelf not in books)
         disk = log + index + vectors + ledger + state + audit
         return StoreUsage(
             disk=disk, database=disk, wal=0, shm=0, free=max(0, self.budget - disk),

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import apsw
 
 from holdfast.errors import ClosedError, CorruptStoreError, NotFoundError, StoreError
-from holdfast.stores.base import BlockInfo, Shelf, StoreUsage
+from holdfast.stores.base import AUDIT, BlockInfo, Shelf, StoreUsage
 from holdfast.stores.locks import FileLock, check_filesystem
-from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS, shelved
+from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS, PUT_CELL, shelved
 from holdfast.stores.scrub import blank, rewrite
 from holdfast.stores.seals import meta_problems, seal_meta, sealed, unsealed, whole_key
 from holdfast.stores.space import (
@@ -245,7 +245,9 @@ class SqliteStore:
 
     def put_block(self, first: int, last: int, data: bytes) -> None:
         self._space.touch(pages_for(len(data)))
-        self._db.execute("INSERT OR REPLACE INTO block VALUES (?, ?, ?)", (first, last, data))
+        # A REPLACE would allocate the new pages before it frees the old ones.
+        self._db.execute("DELETE FROM block WHERE first = ?", (first,))
+        self._db.execute("INSERT INTO block VALUES (?, ?, ?)", (first, last, data))
 
     def delete_block(self, first: int) -> None:
         self._space.touch(4)
@@ -317,7 +319,7 @@ class SqliteStore:
             return
         # Others lie anywhere: each may dirty its page, two neighbours, the one above, and overflow.
         self._space.touch(4 + len(data) / 2048)
-        self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?)", (shelf, id, data))
+        self._db.execute(PUT_CELL, (shelf, id, data))
 
     def delete_cells(self, shelf: Shelf, ids: Iterable[int]) -> None:
         where, *given = shelved(shelf)
@@ -463,6 +465,7 @@ class SqliteStore:
             used = int(pragma(self._reader, "page_count")) - int(
                 pragma(self._reader, "freelist_count")
             )
+        audit = total(f"cell WHERE shelf IN {AUDIT}")
         return StoreUsage(
             disk=database + wal + shm,
             database=database,
@@ -472,9 +475,9 @@ class SqliteStore:
             log=total("tail") + total("block") + total("dictionary"),
             index=total("segment"),
             vectors=total("vector"),
-            ledger=int(ledger),
+            ledger=int(ledger) + total("cell") - audit,
             state=total("journal"),
-            audit=total("cell"),
+            audit=audit,
         )
 
     def check(self) -> list[str]:

@@ -33,6 +33,11 @@ def trust_of(event: Event) -> Trust:
     return Trust.OWNER if (event.role or "").lower() in _OWNERS else Trust.USER
 
 
+def level_of(who: Who) -> Trust:
+    """The trust that the labels of an event allow, whatever kind of event it is."""
+    return trust_of(Event("", who.speaker, who.role, who.channel))
+
+
 def source_of(event: Event | Who) -> str:
     """Who answers for an event: its speaker, else its role, else the channel it came by."""
     return event.speaker or event.role or event.channel or ""

@@ -1,0 +1,1 @@
+"""Fidelity: how much of what was ever observed can still be recalled."""
