@@ -680,7 +680,6 @@ def test_in_the_smallest_memory_settling_makes_its_own_room() -> None:
         assert progress.claims == progress.events > 10
         assert progress.refused == 0
         assert memory.usage().events["verbatim"] - progress.events < lost
-        assert memory.usage().events["verbatim"] < lost
         held = memory.beliefs(status="all", limit=1_000)  # some are of what is yet to happen
         assert len(held) == progress.claims
         assert all(len(content_bytes(one.evidence[0].quote)) > 1_000 for one in held)

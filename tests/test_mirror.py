@@ -97,7 +97,7 @@ def test_vectors_are_kept_up_too() -> None:
         for start in range(0, 240, 40):
             memory.observe_many(large_events(240)[start : start + 40])
             assert memory.settle(20)
-        assert memory.usage().events["evicted"] > 0
+        assert memory.usage().events["verbatim"] < 240
         _same(memory, 16)
 
 
@@ -161,7 +161,7 @@ def test_reading_goes_on_while_blocks_are_rewritten(tmp_path: Path) -> None:
         stop.set()
         reader.join()
         assert not failures, failures
-        assert memory.usage().events["evicted"] > 0
+        assert memory.usage().events["verbatim"] < len(past)
 
 
 def test_the_ratio_is_that_of_what_is_kept() -> None:

@@ -14,7 +14,7 @@ HEAVIEST = 64
 """The largest worth there is."""
 _ENOUGH = 256  # bytes from which on length tells nothing more
 _SLOPE = 0.7  # the power of length below that
-_ANSWERS = 0.2  # what an assistant says, against what is said to it
+_ANSWERS = 0.1  # what an assistant says, against what is said to it
 _ASSISTANTS = frozenset({"assistant", "ai", "bot", "model"})
 _BITS = 33  # of the sizes there can be, and one
 
