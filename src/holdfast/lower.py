@@ -13,6 +13,7 @@ from holdfast.records import KINDS, Tier
 
 _GIST_SHARE = 0.35  # of an event's text
 _LONGEST_GIST = 4000  # characters
+_LONGEST_TRACED = 2000  # characters of a text that key terms are chosen from
 
 
 def text_of(row: Row) -> str:
@@ -64,7 +65,7 @@ def _to_gist(row: Row, text: str) -> tuple[Row, list[int]]:
 
 
 def _to_trace(row: Row, text: str) -> tuple[Row, list[int]]:
-    words = key_terms(text) if text else []
+    words = key_terms(text[:_LONGEST_TRACED]) if text else []
     kept = " ".join(words)
     found = index_terms(row.who.speaker, kept)
     return to_trace(row, words, len(found), count_tokens(kept)), found

@@ -63,7 +63,11 @@ def gist(text: str, share: float = 0.35, weight: Weight | None = None) -> list[S
         return [(units[0][0], units[-1][1])]
     values = _weigh(text, units, weight)
     whole, left = _whole_units(units, values, room)
-    start, end, value = max((_window(found, room) for found in values), key=lambda w: w[2])
+    runs = [
+        (*unit, _value(found)) if unit[1] - unit[0] <= room else _window(found, room)
+        for unit, found in zip(units, values, strict=True)
+    ]
+    start, end, value = max(runs, key=lambda run: run[2])
     if value > sum(_value(values[i]) for i in whole):  # one run of words says more
         return [(start, end)]
     spans = [units[i] for i in whole]
