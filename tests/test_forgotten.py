@@ -202,6 +202,7 @@ class LosingMachine(RuleBasedStateMachine):
         words = sorted(self.lost - held)
         told = self.words.look(words)
         assert all(era is None or era >= 0 for era in told)
+        assert all(np.isfinite(self.words.span(era)).all() for era in told if era is not None)
         assert self.words.events == self.lowered
         size = sum(len(data) for _, data in self.store.cells("filter"))
         assert size <= max(4096, (1 << 20) // 256)

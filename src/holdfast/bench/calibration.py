@@ -73,7 +73,8 @@ def run(
     set's questions, each as often as a question needs it, in the same stretches of the stream.
     ``verbatim``: kept whole; ``readable``: whole or as a gist; ``kept``: at any tier; ``found``:
     back in a context of 1,000 tokens for its question, asked in its stream and, where the set asks
-    before a stream ends, of what had come by then.
+    before a stream ends, of what had come by then; only where a set says which turns are right, not
+    which sessions.
 
     ``error`` is the mean absolute difference over stretches and budgets, each counted by how often
     its evidence is needed. ``noise`` is the error that a meter without fault would have,
@@ -136,7 +137,8 @@ def _evidence(pool: Pool, memory: Memory, first: int) -> Iterator[_Needed]:
     columns = memory._mirror.columns
     every = max(1, len(pool.asked) // _ASKED)
     for n, one in enumerate(pool.asked):
-        back = _back(memory, one, first) if n % every == 0 else None
+        asked = pool.unit == "turn" and n % every == 0
+        back = _back(memory, one, first) if asked else None
         for place in one.evidence:
             seq = first + place
             row = columns.find(seq)

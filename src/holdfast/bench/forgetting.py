@@ -59,26 +59,25 @@ def ask(
 
 
 def score(answers: Iterable[Answered], sure: float = SURE) -> dict[str, Any]:
-    """How good the chances are; each of the three truths weighs the same, however many it has.
+    """How good the chances are.
 
-    `brier` is the squared distance to the truth (0 is best, telling nothing is 2/3 with three
-    truths); of each verdict how often it is right, and how many of those it is true of get it.
+    `brier` is the mean squared distance to the truth: 0 is best, to say a third of each is 2/3. Of
+    each verdict, how often it is right, and how many of those it is true of get it.
     """
     found = list(answers)
     truth = np.array([one.truth for one in found])
     told = np.array([[chances(one.signs)[name] for name in VERDICTS] for one in found])
-    counts = np.bincount(truth, minlength=len(VERDICTS))
-    weight = 1.0 / (counts[truth] * np.count_nonzero(counts))
-    brier = float(weight @ ((told - np.eye(len(VERDICTS))[truth]) ** 2).sum(axis=1))
+    brier = float(((told - np.eye(len(VERDICTS))[truth]) ** 2).sum(axis=1).mean())
     given = np.where(told.max(axis=1) >= sure, told.argmax(axis=1), -1)
-    table: dict[str, Any] = {"brier": round(brier, 3), "answered": _share(weight, given >= 0)}
+    table: dict[str, Any] = {"n": len(found), "brier": round(brier, 3)}
     for place, name in enumerate(VERDICTS):
         said, so = given == place, truth == place
+        both = int((said & so).sum())
         table[name] = {
-            "n": int(counts[place]),
+            "n": int(so.sum()),
             "said": int(said.sum()),
-            "right": _share(weight * said, so),
-            "found": _share(weight * so, said),
+            "right": round(both / max(1, int(said.sum())), 3),
+            "found": round(both / max(1, int(so.sum())), 3),
         }
     return table
 
@@ -99,11 +98,6 @@ def fit(
         curve = (x * (weight * p * (1 - p))[:, None]).T @ x + np.eye(len(names))
         found = found - np.linalg.solve(curve, slope)
     return dict(zip(names, found.round(2).tolist(), strict=True))
-
-
-def _share(weight: Any, which: Any) -> float | None:
-    total = float(weight.sum())
-    return round(float((weight * which).sum()) / total, 3) if total else None
 
 
 def _cut(event: Event) -> Event:

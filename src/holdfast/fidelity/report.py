@@ -102,7 +102,8 @@ class Fidelity:
         The chance that a question which can be answered gets more confidence than one about
         something that is gone (or was not there yet); None where no confidence is told.
     regret
-        The share of questions about something that was evicted.
+        The share of questions about something that was evicted. Of the probes: a real question
+        leaves no trace, since reading writes nothing.
     """
 
     tokens: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,7 +26,7 @@ _CHANGES_SHARE = 1 / 4  # of that, for what is not in its pages yet
 _BUCKETS = 328  # of a shard
 _FULL = 0.94  # share of a shard's slots
 _MOST_BYTES = 8192  # of one change
-_MOST_WORDS = 65_536  # that are known to be in other events
+_MOST_WORDS = 32_768  # that are known to be in other events
 _CHANGE = struct.Struct("<IIQB")  # shards, shards that are kept, newest event, eras
 _ERA = struct.Struct("<BddII")  # era, its first and last time, events, words
 _HEAD = struct.Struct("<IIQ")  # before the first page: shards, shards that are kept, newest event
@@ -249,9 +249,10 @@ class LostWords:
         """A page that is about to be stored: nothing that it holds is owed any more."""
         for era in self._owed.values():
             era.words = {word for word in era.words if self._shard(word) != page}
-            if page == 0:
-                era.events = 0
-        self._owed = {tag: era for tag, era in self._owed.items() if era.words or era.events}
+        if page == 0:  # it holds the times and counts of all eras, too
+            self._owed = {
+                tag: replace(era, events=0) for tag, era in self._owed.items() if era.words
+            }
         return self._page(page)
 
     def _shard(self, word: int) -> int:
