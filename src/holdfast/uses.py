@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ Kept = Callable[[Seqs], npt.NDArray[np.bool_]]
 """Which of some events are kept."""
 
 _SHARE = 128  # of a budget, one part in so many is for feedback
-_MOST_CHANGES = 16_384  # bytes of what is not in the pages yet, about 256 changes
+_MOST_CHANGES = 131_072  # bytes of what is not in the pages yet
 _PAGE_BYTES, _LARGEST_PAGE = 3840, 8192
 _MOST_BYTES = 8192  # of one change that tells what was merged
 _USED, _MERGED = 0, 1
@@ -66,23 +66,39 @@ class _Table:
     def arrays(self) -> tuple[Seqs, Floats]:
         """All events that have a row, ascending, and the rows."""
         if self._newer:
-            seqs = np.array(sorted(self._newer), np.int64)
-            rows = np.array([self._newer[seq] for seq in seqs.tolist()])
-            old = ~np.isin(self._seqs, seqs)
-            seqs = np.concatenate([self._seqs[old], seqs])
-            order = np.argsort(seqs, kind="stable")
-            self._seqs = seqs[order]
-            self._rows = np.concatenate([self._rows[old], rows])[order]
+            self._seqs, self._rows = _merged(self._seqs, self._rows, self._newer)
             self._newer = {}
         return self._seqs, self._rows
 
+    def part(self, page: int, pages: int) -> tuple[Seqs, Floats]:
+        """As `arrays`, of the events of one page."""
+        here = (self._seqs % pages == page).nonzero()[0]
+        newer = {seq: row for seq, row in self._newer.items() if seq % pages == page}
+        return _merged(self._seqs[here], self._rows[here], newer)
+
     def drop(self, seqs: Seqs) -> None:
         """Forget the rows of some events."""
-        if not self._newer and not len(self._seqs):
-            return
-        known, rows = self.arrays()
-        left = ~np.isin(known, seqs)
-        self._seqs, self._rows = known[left], rows[left]
+        if self._newer:
+            for seq in seqs.tolist():
+                self._newer.pop(seq, None)
+        if len(self._seqs):
+            at = np.minimum(np.searchsorted(self._seqs, seqs), len(self._seqs) - 1)
+            gone = at[self._seqs[at] == seqs]
+            if len(gone):
+                self._seqs = np.delete(self._seqs, gone)
+                self._rows = np.delete(self._rows, gone, axis=0)
+
+
+def _merged(seqs: Seqs, rows: Floats, newer: Mapping[int, list[float]]) -> tuple[Seqs, Floats]:
+    """Rows by ascending number, with newer ones before them."""
+    if not newer:
+        return seqs, rows
+    some = np.array(sorted(newer), np.int64)
+    old = ~np.isin(seqs, some)
+    both = np.concatenate([seqs[old], some])
+    order = np.argsort(both, kind="stable")
+    found = np.concatenate([rows[old], np.array([newer[seq] for seq in some.tolist()])])
+    return both[order], found[order]
 
 
 class Uses:

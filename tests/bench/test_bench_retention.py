@@ -237,7 +237,7 @@ def test_the_oracle_keeps_the_evidence_and_the_window_keeps_what_is_new(
     assert cells["oracle", HALF]["metrics"]["verbatim"] == 1.0
     assert cells["oracle", HALF]["metrics"][COVERAGE] == 1.0
     for name in ("oldest", "random"):
-        assert 0.1 < cells[name, HALF]["metrics"]["evicted"] < 0.9
+        assert 0.0 < cells[name, HALF]["metrics"]["evicted"] < 0.9
 
 
 def test_a_cell_replays(chats: Path, cells: dict[Any, Cell]) -> None:

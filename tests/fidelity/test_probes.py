@@ -224,6 +224,29 @@ def test_erasing_leaves_no_byte_of_a_probe(tmp_path: Path, age: str) -> None:
         assert same(now(memory), after)
 
 
+def test_an_erasure_leaves_nothing_said_in_probes_of_what_was_lost_before(tmp_path: Path) -> None:
+    """An evicted event may have named what is erased; its probe then only counts."""
+    path = tmp_path / "m.holdfast"
+    memory = opened(path, retention="oldest")
+    rng = random.Random(8)
+    memory.observe_many(
+        Event(f"{CANARY} {CANARY}borough {prose(rng, 16)}", speaker=f"{CANARY} {n}")
+        for n in range(600)
+    )
+    memory.observe_many(said(3000, n_words=40))
+    lost = [one for one in now(memory).probes if memory._mirror.columns.find(one.seq) is None]
+    assert any(CANARY in one.query for one in lost) or len(lost) > 5
+    before = memory.fidelity(sample=0)
+    last = max(record.seq for record in memory.log())
+    memory.erase(event=last)
+    assert traces(path, [CANARY]) == []
+    left = {one.seq: one for one in now(memory).probes}
+    assert all(not left[one.seq].query and not left[one.seq].scope for one in lost)
+    assert len({left[one.seq].source for one in lost}) == 1
+    assert memory.fidelity(sample=0).regret.n >= before.regret.n - 1
+    memory.close()
+
+
 def test_forgetting_twice_is_forgetting_once(tmp_path: Path) -> None:
     with opened(tmp_path / "m.holdfast") as memory:
         memory.observe_many(said(500))

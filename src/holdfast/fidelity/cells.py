@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from holdfast.fidelity.probe import CELL_BYTES, Probe, pack
 
@@ -54,6 +54,12 @@ class Cells:
             cell = self._cell_of.pop(seq)
             self._sizes[cell] -= 1 + len(self._cells[cell].pop(seq))
             self.changed.add(cell)
+
+    def blank_lost(self, kept: Callable[[int], bool]) -> None:
+        """Leave nothing that was said in the probes of events that are kept no more."""
+        for probe in [one for one in self._probes.values() if one.query and not kept(one.seq)]:
+            self.drop(probe.seq)
+            self.put(probe.blank())
 
     def pack(self, cell: int, below: float) -> bytes:
         """A cell as it is stored."""

@@ -97,7 +97,7 @@ class Meter:
             order=_order(fates),
             fresh=freshness(mirror, self._asker),
             abstention=self._abstention(asked),
-            regret=Estimate.of(sum(fate.tier == Tier.EVICTED for fate in asked), len(asked)),
+            regret=_sampled(fates).lost,
         )
 
     def _kept(self, census: Census, fates: Sequence[_Fate]) -> Shares:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from holdfast.codec import BYTES, Row, Who
@@ -50,16 +50,20 @@ class Probe:
     query: str
 
     @classmethod
-    def of(cls, row: Row, drawn: float, before: str = "") -> Probe:
-        """The probe of an event; `before` is what was said before it in the same scope."""
+    def of(cls, row: Row, drawn: float) -> Probe:
+        """The probe of an event."""
         query, start, end, answer = "", 0, 0, _ABSENT
         if row.tier == Tier.VERBATIM and not row.flags & BYTES:
             content = row.body[: len(row.body) - row.extra]
-            query, start, end, answer = ask(content, row.who.speaker, before, drawn)
+            query, start, end, answer = ask(content, row.who.speaker, drawn)
         return cls(
             row.seq, row.at, row.kind, worth_of(row), row.size, _rounded(row.surprise), start, end,
             answer, source_digest(row.who), outermost(row.who.scope), query,
         )  # fmt: skip
+
+    def blank(self) -> Probe:
+        """It without anything that was said, or who said it: good for counting only."""
+        return replace(self, start=0, end=0, answer=_ABSENT, source=_ABSENT, scope="", query="")
 
     def to_bytes(self) -> bytes:
         scope = self.scope.encode("utf-8", "surrogatepass")

@@ -18,9 +18,8 @@ from holdfast.fidelity.probe import PROBE_BYTES, Probe, sealed, unpack, unsealed
 from holdfast.fidelity.sample import FEWEST, MOST, Sample, draws
 from holdfast.fidelity.tally import Tally
 from holdfast.fidelity.worth import HEAVIEST, worth_of, worths
-from holdfast.lower import text_of
 from holdfast.recall.columns import Columns
-from holdfast.records import KINDS, Tier
+from holdfast.records import KINDS
 from holdfast.stores.base import Store, Transaction
 
 _SHARE = 64  # of a budget, one part in so many is for probes
@@ -119,18 +118,18 @@ class Probes:
             first = rows[0].seq
             with self._lock:
                 for seq, drawn in self._sample.candidates(first, last):
-                    self._offer(rows[seq - first], drawn, rows[: seq - first])
+                    self._offer(rows[seq - first], drawn)
         self._seen = last
         if last - self._written >= _FLUSH_EVERY or not self._founded:
             self._flush(tx)
 
-    def _offer(self, row: Row, drawn: float, earlier: Sequence[Row]) -> None:
+    def _offer(self, row: Row, drawn: float) -> None:
         if row.kind == _STATE:
             return
         if self._sample.offer(row.seq, drawn * HEAVIEST / worth_of(row)):
             self._shrink()
             if row.seq in self._sample and row.seq not in self._cells:
-                self._cells.put(Probe.of(row, drawn * 4096 % 1.0, _before(row, earlier)))
+                self._cells.put(Probe.of(row, drawn * 4096 % 1.0))
 
     def _most(self) -> int:
         room = self._store.budget // _SHARE - _HEAD_BYTES
@@ -204,7 +203,7 @@ class Probes:
         for seq, drawn in self._sample.candidates(self._written + 1, log.next_seq - 1):
             row = log.row(seq) if seq in known else None
             if row is not None:
-                self._offer(row, drawn, ())
+                self._offer(row, drawn)
         self._shrink()
         self._seen = log.next_seq - 1
 
@@ -223,6 +222,8 @@ class Probes:
                 if seq in self._sample:
                     self._sample.remove(seq)
                     self._cells.drop(seq)
+            # Of what is gone nobody knows any more whether it was among what is named.
+            self._cells.blank_lost(lambda seq: columns.find(seq) is not None)
             if mark != self._erased:
                 self._uncount(columns, gone)
                 self._erased = mark
@@ -238,14 +239,6 @@ class Probes:
         pairs = zip(columns.seq[known].tolist(), worths(columns, known).tolist(), strict=True)
         for seq, worth in pairs:
             self._tally.add(seq, -worth, events=-1)
-
-
-def _before(row: Row, earlier: Sequence[Row]) -> str:
-    """What was said just before an event in its scope, as far as the same batch tells."""
-    for other in reversed(earlier[-8:]):
-        if other.who.scope == row.who.scope and other.kind != _STATE:
-            return text_of(other) if other.tier == Tier.VERBATIM and other.size < 4096 else ""
-    return ""
 
 
 def _hash_of(seqs: Sequence[int]) -> int:

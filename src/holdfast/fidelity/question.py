@@ -34,13 +34,14 @@ class Question(NamedTuple):
 _Word = tuple[float, int, int, frozenset[int]]  # minus its value, start, end, index terms
 
 
-def ask(content: bytes, speaker: str | None, before: str, drawn: float) -> Question:
+def ask(content: bytes, speaker: str | None, drawn: float) -> Question:
     """A question about a text: its most informative word is the answer and is not in it.
 
     Parameters
     ----------
-    before
-        The text that came before in the same scope, for events with too few words of their own.
+    speaker
+        Who said it, for events with too few words of their own. Words of other events are never
+        taken: erasing those could not find them here.
     drawn
         A number in [0, 1) that decides which part of a long text is looked at.
 
@@ -54,20 +55,19 @@ def ask(content: bytes, speaker: str | None, before: str, drawn: float) -> Quest
     Examples
     --------
     >>> text = b"We fly to Lisbon on Sunday, with the violin."
-    >>> question = ask(text, "Ana", "", 0.5)
+    >>> question = ask(text, "Ana", 0.5)
     >>> question.query, text[question.start : question.end]
     ('Sunday', b'Lisbon')
     """
     text, offset = _stretch(content, drawn)
     words = _words(text)
     if not words:
-        said = " ".join(filter(None, (speaker, _best(before))))
         end = min(len(content), ANSWER_BYTES)
-        return Question(_cut(said), 0, end, digest(content[:end]))
+        return Question(_cut(speaker or ""), 0, end, digest(content[:end]))
     _, first, last, hashes = words[0]
     others = (word for word in words if not hashes.issuperset(word[3]))
     other = next(others, None)
-    said = text[other[1] : other[2]] if other else f"{speaker or ''} {_best(before)}"
+    said = text[other[1] : other[2]] if other else speaker or ""
     start = offset + len(content_bytes(text[:first]))
     end = start + min(len(content_bytes(text[first:last])), ANSWER_BYTES)
     return Question(_cut(said), start, end, digest(content[start:end]))
@@ -97,12 +97,6 @@ def _words(text: str) -> list[_Word]:
             found.append((-value, start, match.end() - right, hashes))
     found.sort()
     return found
-
-
-def _best(text: str) -> str:
-    """The most informative word of a text."""
-    words = _words(text[:_LOOK_AT])
-    return text[words[0][1] : words[0][2]] if words else ""
 
 
 def _rate(chunk: str) -> tuple[float, int, int, frozenset[int]]:

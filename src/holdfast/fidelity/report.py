@@ -102,7 +102,7 @@ class Fidelity:
         The chance that a question which can be answered gets more confidence than one about
         something that is gone (or was not there yet); None where no confidence is told.
     regret
-        The share of questions about something that was evicted. Of the probes: a real question
+        The share of probes whose event was evicted. A real question that would have needed one
         leaves no trace, since reading writes nothing.
     """
 
