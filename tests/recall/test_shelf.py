@@ -78,9 +78,9 @@ def test_segments_follow_what_is_demoted_and_evicted(tmp_path: Path) -> None:
     path = tmp_path / "m.holdfast"
     rng = random.Random(6)
     made = set()
-    with Memory.open(path, "1 MiB", durability="off", clock=ticking()) as memory:
-        for _ in range(25):
-            memory.observe_many([Event(prose(rng, 60)) for _ in range(100)])
+    with Memory.open(path, "4 MiB", durability="off", clock=ticking()) as memory:
+        for _ in range(120):
+            memory.observe_many([Event(prose(rng, 120)) for _ in range(100)])
             made |= {id for id, _ in memory._store.segments()}
         memory.observe_many(large_events(30))
         assert memory.usage().events["evicted"] > 0
