@@ -177,6 +177,8 @@ def _idle(state: State, at_once: int) -> Iterator[list[Entry]]:
     last: dict[tuple[str, ...], int] = {}
     done = []
     for entry in state.entries.values():
+        if state.leaves_out(entry):
+            continue  # it undid nothing
         match entry.op:
             case "grant":
                 about = entry.op, entry.body["p"], entry.body["r"], entry.body["s"]
