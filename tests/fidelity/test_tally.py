@@ -18,14 +18,19 @@ def streams(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
     return since, [(int(seq), draw(st.integers(1, 64))) for seq in seqs]
 
 
+def tallied(since: int, events: list[tuple[int, int]]) -> Tally:
+    tally = Tally(since)
+    for seq, worth in events:
+        tally.add(seq, worth)
+    return tally
+
+
 @given(streams())
 def test_sums_by_stretch_are_those_of_a_plain_loop(
     stream: tuple[int, list[tuple[int, int]]],
 ) -> None:
     since, events = stream
-    tally = Tally(since)
-    for seq, worth in events:
-        tally.add(seq, worth)
+    tally = tallied(since, events)
     length, stretches = tally.length, len(tally.events())
     assert stretches <= STRETCHES
     assert length == 1 or stretches > STRETCHES // 2
@@ -44,9 +49,7 @@ def test_it_is_the_same_after_a_trip_through_bytes_and_as_a_copy(
     stream: tuple[int, list[tuple[int, int]]],
 ) -> None:
     since, events = stream
-    tally = Tally(since)
-    for seq, worth in events:
-        tally.add(seq, worth)
+    tally = tallied(since, events)
     again, copy = Tally.from_bytes(tally.to_bytes()), tally.copy()
     tally.add(since + 10**6, 5)
     for other in (again, copy):

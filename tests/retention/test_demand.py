@@ -45,7 +45,7 @@ def test_demand_met_is_within_one_step_of_the_best(
     met.append(0.0)
 
     def value(plan: np.ndarray) -> float:
-        return float((policy.demand(view) * np.array(met)[plan]).sum())
+        return float((policy.utility(view) * np.array(met)[plan]).sum())
 
     choices = [
         [t] if pinned else range(t, view.evicted + 1)

@@ -19,8 +19,8 @@ POLICIES = st.builds(
 
 def prices(policy: RateDistortion, view: View, tier: np.ndarray) -> list[tuple[float, float]]:
     """For each movable entry, the prices per byte at which its tier is the best it could be at."""
-    lost = 1.0 - np.array(policy.kept(view.evicted))
-    worth = policy.importance(view)
+    lost = 1.0 - np.array(policy.worth(view.evicted))
+    worth = policy.utility(view)
     bounds = []
     for i in np.flatnonzero(movable(view)):
         low, high = 0.0, np.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -27,6 +28,12 @@ where_option = click.option(
     default=".",
     show_default=True,
     help="Where to write: it must lie on the disk in question.",
+)
+sets_option = click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="The folder that holds the sets.",
 )
 
 
@@ -250,12 +257,7 @@ def tenure(embedder: str, seed: int, out: str | None) -> None:
 
 
 @bench.command()
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(exists=True, file_okay=False),
-    help="The folder that holds the sets.",
-)
+@sets_option
 @click.option("--only", multiple=True, metavar="SET", help="This set; more than once for more.")
 @click.option(
     "--system",
@@ -272,22 +274,11 @@ def state(
     from holdfast.bench.state import STANDARD, run, tables
 
     result = run(data, only=only, systems=systems or STANDARD, streams=streams, progress=_say)
-    _put(result, out)
-    if out != "-":
-        from rich.console import Console
-
-        console = Console(width=max(Console().width, WIDTH))
-        for table in tables(result):
-            console.print(table)
+    _give_tables(result, out, tables)
 
 
 @bench.command()
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(exists=True, file_okay=False),
-    help="The folder that holds the sets.",
-)
+@sets_option
 @click.option(
     "--budgets",
     default="1,1/2,1/4,1/8,1/16",
@@ -360,22 +351,11 @@ def retention(
     )
     for path in plots:
         draw(result, path)
-    _put(result, out)
-    if out != "-":
-        from rich.console import Console
-
-        console = Console(width=max(Console().width, WIDTH))
-        for table in screen(result):
-            console.print(table)
+    _give_tables(result, out, screen)
 
 
 @bench.command()
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(exists=True, file_okay=False),
-    help="The folder that holds the sets.",
-)
+@sets_option
 @click.option("--only", multiple=True, metavar="SET", help="This set; more than once for more.")
 @click.option("--policy", "policies", multiple=True, help="What lets go; more than once for more.")
 @click.option("--streams", type=int, help="Only the first so many streams of each set.")
@@ -393,13 +373,7 @@ def fidelity(
     result = run(
         data, only=only, policies=policies or STANDARD, streams=streams, progress=_say
     )  # fmt: skip
-    _put(result, out)
-    if out != "-":
-        from rich.console import Console
-
-        console = Console(width=max(Console().width, WIDTH))
-        for table in tables(result):
-            console.print(table)
+    _give_tables(result, out, tables)
 
 
 def _say(line: str) -> None:
@@ -422,6 +396,19 @@ def _give(result: dict[str, Any], out: str | None) -> None:
         from holdfast.bench.report import show
 
         show(result, Console(width=max(Console().width, WIDTH)))
+
+
+def _give_tables(
+    result: dict[str, Any], out: str | None, tables: Callable[[dict[str, Any]], Iterable[Any]]
+) -> None:
+    """Write a result as JSON, or print its tables for people, or both."""
+    _put(result, out)
+    if out != "-":
+        from rich.console import Console
+
+        console = Console(width=max(Console().width, WIDTH))
+        for table in tables(result):
+            console.print(table)
 
 
 def _put(result: dict[str, Any], out: str | None) -> None:

@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.codec import Row, Who
-from holdfast.recall.columns import Columns
+from holdfast.recall.columns import ASSISTANTS, Columns
 
 HEAVIEST = 64
 """The largest worth there is."""
 _ENOUGH = 256  # bytes from which on length tells nothing more
 _SLOPE = 0.7  # the power of length below that
 _ANSWERS = 0.1  # what an assistant says, against what is said to it
-_ASSISTANTS = frozenset({"assistant", "ai", "bot", "model"})
 _BITS = 33  # of the sizes there can be, and one
 
 
@@ -32,7 +31,7 @@ _SAID, _ANSWERED = _table(1.0), _table(_ANSWERS)
 @lru_cache(maxsize=4096)
 def table_of(who: Who) -> tuple[int, ...]:
     """The worth of what somebody says, by the bits of its size."""
-    return _ANSWERED if (who.role or who.speaker or "").lower() in _ASSISTANTS else _SAID
+    return _ANSWERED if (who.role or who.speaker or "").lower() in ASSISTANTS else _SAID
 
 
 def worth_of(row: Row) -> int:

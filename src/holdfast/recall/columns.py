@@ -17,7 +17,8 @@ Bools = npt.NDArray[np.bool_]
 
 NO_SEGMENT = -1
 NO_EPISODE = 0  # of events that only say how state was changed
-_ASSISTANTS = frozenset({"assistant", "ai", "bot", "model"})
+ASSISTANTS = frozenset({"assistant", "ai", "bot", "model"})
+"""Roles, or names in place of one, of those who answer."""
 _USERS = frozenset({"user", "human"})
 _MOST = 65_535
 _STATE = KINDS.index("state")
@@ -315,7 +316,7 @@ class Columns:
 
     def assistants(self) -> npt.NDArray[np.float64]:
         """1 for each of `whos` that is an assistant by its role, or by its name."""
-        return self._of_role(_ASSISTANTS)
+        return self._of_role(ASSISTANTS)
 
     def users(self) -> npt.NDArray[np.float64]:
         """1 for each of `whos` that is a user by its role, or by its name."""

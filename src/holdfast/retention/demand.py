@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from holdfast.retention.arrays import Array, namespace
-from holdfast.retention.base import SteppedPolicy, Steps
-from holdfast.retention.ladder import highest_that_fits, hull
+from holdfast.retention.ladder import LadderPolicy, check_falling
 from holdfast.retention.view import View
 
 
 @dataclass(frozen=True)
-class Demand(SteppedPolicy):
+class Demand(LadderPolicy):
     """Lower entries tier by tier, always by the step that loses least expected demand per byte.
 
     The demand for an entry is ``salience · (1 + uses) · mass · age^-decay``, in full at the first
@@ -62,20 +60,10 @@ class Demand(SteppedPolicy):
     decay: float = 0.25
 
     def __post_init__(self) -> None:
-        if not self.values or not all(a > b for a, b in pairwise((*self.values, 0.0))):
-            raise ValueError(f"values must fall from tier to tier and stay above 0: {self.values}")
+        check_falling(self.values)
 
-    def demand(self, view: View) -> Array:
+    def utility(self, view: View) -> Array:
         """(…, n) how often each entry may be expected to be asked for, beside the others."""
         xp = namespace(view.cost)
         wanted = xp.log2(view.salience) + xp.log2(1.0 + view.uses) + xp.log2(view.mass)
         return xp.exp2(wanted - self.decay * xp.log2(view.age))
-
-    def steps(self, view: View) -> Steps:
-        shares = list(self.values[: view.evicted])
-        while len(shares) < view.evicted:
-            shares.append(shares[-1] / 2)
-        return hull(view, self.demand(view), [*shares, 0.0])
-
-    def settle(self, view: View, limit: Array, tier: Array, entry: Array) -> Array:
-        return highest_that_fits(view, limit, tier, entry)

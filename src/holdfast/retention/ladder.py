@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,8 +12,35 @@ from holdfast.retention.base import SteppedPolicy, Steps
 from holdfast.retention.view import View
 
 
+class LadderPolicy(SteppedPolicy):
+    """A policy that is the utility of each entry in full, and the share of it left at each tier.
+
+    Steps run along the lower hull of each entry; the last one stops at the highest tier that fits.
+    """
+
+    values: tuple[float, ...]
+    """The shares at the first tiers, falling; with more tiers each further one halves the last."""
+
+    @abstractmethod
+    def utility(self, view: View) -> Array:
+        """(…, n) what each entry is worth in full."""
+
+    def worth(self, evicted: int) -> list[float]:
+        """The share of its value that an entry has at each tier, evicted included."""
+        shares = list(self.values[:evicted])
+        while len(shares) < evicted:
+            shares.append(shares[-1] / 2)
+        return [*shares, 0.0]
+
+    def steps(self, view: View) -> Steps:
+        return hull(view, self.utility(view), self.worth(view.evicted))
+
+    def settle(self, view: View, limit: Array, tier: Array, entry: Array) -> Array:
+        return highest_that_fits(view, limit, tier, entry)
+
+
 @dataclass(frozen=True)
-class DemotionLadder(SteppedPolicy):
+class DemotionLadder(LadderPolicy):
     """Lower entries down a ladder of tiers, always by the step that loses least value per byte.
 
     An entry is worth ``(1 + uses) · (1 + surprise)^a · bytes^b · age^-c`` in full, and a share
@@ -72,8 +100,7 @@ class DemotionLadder(SteppedPolicy):
     decay: float = 0.35
 
     def __post_init__(self) -> None:
-        if not self.values or not all(a > b for a, b in pairwise((*self.values, 0.0))):
-            raise ValueError(f"values must fall from tier to tier and stay above 0: {self.values}")
+        check_falling(self.values)
 
     def utility(self, view: View) -> Array:
         """(…, n) what each entry is worth in full."""
@@ -84,18 +111,11 @@ class DemotionLadder(SteppedPolicy):
         worth = worth + self.size * xp.log2(xp.where(full > 1.0, full, 1.0 + 0.0 * full))
         return xp.exp2(worth - self.decay * xp.log2(view.age))
 
-    def worth(self, evicted: int) -> list[float]:
-        """The share of its value that an entry has at each tier, evicted included."""
-        shares = list(self.values[:evicted])
-        while len(shares) < evicted:
-            shares.append(shares[-1] / 2)
-        return [*shares, 0.0]
 
-    def steps(self, view: View) -> Steps:
-        return hull(view, self.utility(view), self.worth(view.evicted))
-
-    def settle(self, view: View, limit: Array, tier: Array, entry: Array) -> Array:
-        return highest_that_fits(view, limit, tier, entry)
+def check_falling(values: Sequence[float]) -> None:
+    """Raise `ValueError` if these are no shares of a value, tier by tier."""
+    if not values or not all(a > b for a, b in pairwise((*values, 0.0))):
+        raise ValueError(f"values must fall from tier to tier and stay above 0: {values}")
 
 
 def hull(view: View, utility: Array, share: Sequence[float]) -> Steps:

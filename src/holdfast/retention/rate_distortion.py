@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from holdfast.retention.arrays import Array
-from holdfast.retention.base import SteppedPolicy, Steps, check_half_life
-from holdfast.retention.ladder import highest_that_fits, hull
+from holdfast.retention.base import check_half_life
+from holdfast.retention.ladder import LadderPolicy
 from holdfast.retention.view import View
 
 
 @dataclass(frozen=True)
-class RateDistortion(SteppedPolicy):
+class RateDistortion(LadderPolicy):
     """Spend bytes where use is: the least importance-weighted distortion within the limit.
 
     An entry's importance is ``uses + half_life / (half_life + idle)``: what use has shown, and how
@@ -59,19 +58,11 @@ class RateDistortion(SteppedPolicy):
         if not self.distortion or self.distortion[0] != 0 or not rises:
             raise ValueError(f"distortion must rise from 0 and stay below 1: {self.distortion}")
 
-    def importance(self, view: View) -> Array:
-        """(…, n) what a whole entry is worth."""
+    @property
+    def values(self) -> tuple[float, ...]:  # type: ignore[override]  # told by what is lost
+        """The share of an entry that is left at each tier."""
+        return tuple(1.0 - lost for lost in self.distortion)
+
+    def utility(self, view: View) -> Array:
+        """(…, n) the importance of each entry."""
         return view.uses + self.half_life / (self.half_life + view.idle)
-
-    def kept(self, evicted: int) -> Sequence[float]:
-        """The share of an entry that is left at each tier, evicted included."""
-        shares = [1.0 - lost for lost in self.distortion[:evicted]]
-        while len(shares) < evicted:
-            shares.append(shares[-1] / 2)
-        return [*shares, 0.0]
-
-    def steps(self, view: View) -> Steps:
-        return hull(view, self.importance(view), self.kept(view.evicted))
-
-    def settle(self, view: View, limit: Array, tier: Array, entry: Array) -> Array:
-        return highest_that_fits(view, limit, tier, entry)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from holdfast.codec import Who
+from holdfast.recall.columns import ASSISTANTS
 from holdfast.records import Event
 from holdfast.state.records import Trust
 
 _FOREIGN = frozenset({"web", "tool", "email", "import", "document", "peer", "search", "rss"})
-_ASSISTANTS = frozenset({"assistant", "ai", "bot", "model"})
 _OWNERS = frozenset({"system", "developer", "owner"})
 
 
@@ -28,14 +30,19 @@ def trust_of(event: Event) -> Trust:
         return Trust.UNTRUSTED
     if role == "tool":
         return Trust.UNTRUSTED
-    if role in _ASSISTANTS or event.kind == "tool_call":
+    if role in ASSISTANTS or event.kind == "tool_call":
         return Trust.DERIVED
     return Trust.OWNER if (event.role or "").lower() in _OWNERS else Trust.USER
 
 
 def level_of(who: Who) -> Trust:
     """The trust that the labels of an event allow, whatever kind of event it is."""
-    return trust_of(Event("", who.speaker, who.role, who.channel))
+    return _level(who.speaker, who.role, who.channel)
+
+
+@lru_cache(maxsize=4096)
+def _level(speaker: str | None, role: str | None, channel: str | None) -> Trust:
+    return trust_of(Event("", speaker, role, channel))
 
 
 def source_of(event: Event | Who) -> str:
