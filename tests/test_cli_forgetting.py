@@ -11,7 +11,7 @@ import pytest
 
 from holdfast import Event, Memory
 from holdfast.cli import main
-from holdfast.cli.common import plain
+from holdfast.wire.plain import plain
 
 from worlds import T0, TINY, ticking
 

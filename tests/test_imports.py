@@ -35,6 +35,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("api", "rights", "seat"),
     ("memory",),
     ("aio", "operations", "several"),
+    ("wire", "interchange"),
+    ("adapters", "service", "setup"),
+    ("server", "mcp", "inspector"),
     ("checks", "demo", "bench"),
     ("cli",),
 )

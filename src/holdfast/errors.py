@@ -4,6 +4,7 @@ A message says what was asked, what was found and what to do. It names ids and s
 stored content. Leaves also subclass the built-in a caller would expect::
 
     HoldfastError
+    ├── ArgumentsError (ValueError)         arguments that an operation cannot take
     ├── InvalidEventError (ValueError)      an event that breaks a rule of its record
     │   └── EventTooLargeError              its content is over the limit, which is named
     ├── InvalidClaimError (ValueError)      a claim that breaks a rule of its record
@@ -29,6 +30,10 @@ stored content. Leaves also subclass the built-in a caller would expect::
 
 class HoldfastError(Exception):
     """Base of every exception Holdfast raises on purpose."""
+
+
+class ArgumentsError(HoldfastError, ValueError):
+    """A program sent arguments that an operation cannot take."""
 
 
 class InvalidEventError(HoldfastError, ValueError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from holdfast import write
 from holdfast.api.base import Scopes, Time, seconds
+from holdfast.api.beliefs import Proof, Wanted
 from holdfast.codec import to_record
 from holdfast.errors import NotFoundError
 from holdfast.records import BulkReceipt, Context, Event, Hit, Kind, Receipt, Record, ScopeHit
@@ -16,9 +17,6 @@ from holdfast.state.automaton import Automaton
 from holdfast.state.automaton import State as AutomatonState
 from holdfast.state.documents import Document
 from holdfast.state.records import Belief, BeliefKind, Change, Claim, Trust
-
-if TYPE_CHECKING:
-    from holdfast.api.beliefs import Proof, Wanted
 
 
 class Seat(Rights):

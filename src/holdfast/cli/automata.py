@@ -14,10 +14,10 @@ from holdfast.cli.common import (
     json_option,
     open_memory,
     open_or_make,
-    plain,
     print_json,
     scope_option,
 )
+from holdfast.wire.plain import plain
 
 if TYPE_CHECKING:
     from holdfast.state.automaton import Automaton, State

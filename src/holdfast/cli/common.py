@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from holdfast.errors import NotFoundError
-from holdfast.state.records import Belief, Trust
+from holdfast.wire.plain import parse_time, plain
 
 if TYPE_CHECKING:
     from holdfast.memory import Memory
 
 PATIENCE_S = 1.0  # work that takes longer than this shows a progress bar
-
-HEX = frozenset({"digest", "root", "leaf", "leaves", "path"})  # hashes, in records of ours
 
 
 def open_memory(path: str) -> Memory:
@@ -60,24 +55,6 @@ class Time(click.ParamType):  # type: ignore[type-arg]  # older releases of clic
             return parse_time(value)
         except ValueError as wrong:
             self.fail(str(wrong), param, ctx)
-
-
-def parse_time(value: object) -> float:
-    """Return POSIX seconds from a number or an ISO 8601 string."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-        try:
-            when = datetime.fromisoformat(value)
-        except ValueError:
-            pass
-        else:
-            return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    raise ValueError(f"{value!r} is neither POSIX seconds nor an ISO 8601 time")
 
 
 class Json(click.ParamType):  # type: ignore[type-arg]
@@ -162,41 +139,6 @@ def show_time(at: float) -> str:
 def show_when(at: float) -> str:
     """Return a time as people read it: the day alone if it is the beginning of one."""
     return show_time(at).removesuffix(" 00:00")
-
-
-def plain(value: object) -> Any:
-    """Return `value` as JSON can hold it.
-
-    Records are objects, enums go by their names, hashes are hexadecimal and content that is bytes
-    is in base 64.
-    """
-    if isinstance(value, Enum):
-        return value.name.lower()
-    if is_dataclass(value) and not isinstance(value, type):
-        result = {f.name: _field(f.name, getattr(value, f.name)) for f in fields(value)}
-        if citation := getattr(value, "citation", None):
-            result["citation"] = citation
-        if isinstance(value, Belief):
-            result |= {"trust": Trust(value.trust).name.lower(), "text": value.text}
-        return result
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [plain(item) for item in value]
-    if isinstance(value, frozenset):
-        return sorted(value)
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode("ascii")}
-    return str(value) if isinstance(value, Path) else value
-
-
-def _field(name: str, value: object) -> Any:
-    """Return a field of a record as JSON can hold it."""
-    if name in HEX and isinstance(value, bytes):
-        return value.hex()
-    if name in HEX and isinstance(value, tuple):
-        return [item.hex() for item in value]
-    return plain(value)
 
 
 def print_json(value: object) -> None:

@@ -11,12 +11,12 @@ from holdfast.cli.common import (
     file_argument,
     json_option,
     open_memory,
-    plain,
     print_json,
     scopes_option,
     show_time,
     show_when,
 )
+from holdfast.wire.plain import plain
 
 if TYPE_CHECKING:
     from holdfast.ledger.records import Forgotten, Loss, LossTotals

@@ -13,13 +13,12 @@ from holdfast.cli.common import (
     file_argument,
     json_option,
     open_memory,
-    parse_time,
-    plain,
     print_json,
     progress,
     scopes_option,
     yes_option,
 )
+from holdfast.wire.plain import parse_time, plain
 
 if TYPE_CHECKING:
     from holdfast.api.history import Difference

@@ -15,8 +15,8 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from holdfast.cli.common import budget_option, file_argument, json_option, print_json, progress
-from holdfast.cli.lines import BadLine, Reader, follow, numbered, open_lines
 from holdfast.records import KINDS, BulkReceipt, Event
+from holdfast.wire.lines import BadLine, Reader, follow, numbered, open_lines
 
 if TYPE_CHECKING:
     from holdfast.memory import Memory

@@ -16,13 +16,13 @@ from holdfast.cli.common import (
     file_argument,
     json_option,
     open_memory,
-    plain,
     print_json,
     progress,
     read_text,
     yes_option,
 )
 from holdfast.errors import AuditError
+from holdfast.wire.plain import plain
 
 if TYPE_CHECKING:
     from holdfast.api.audit import ErasureReceipt, Signed

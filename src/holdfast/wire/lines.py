@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import IO, Any, NoReturn
 
-from holdfast.cli.common import parse_time
 from holdfast.exchange import from_json
 from holdfast.records import Event, Record
 from holdfast.stores.space import LARGEST_EVENT
+from holdfast.wire.plain import parse_time
 from holdfast.write import admit
 
 _CHUNK = 1 << 20

@@ -1,0 +1,1 @@
+"""How values cross to other programs: as JSON, by one set of rules for every shell."""
