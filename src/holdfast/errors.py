@@ -13,6 +13,7 @@ stored content. Leaves also subclass the built-in a caller would expect::
     ├── PatchError (ValueError)             a patch that cannot be applied to its document
     ├── TransitionError (ValueError)        an automaton has no such transition from its state
     ├── AccessError (PermissionError)       a principal without the right that this needs
+    ├── CredentialError (PermissionError)   no credential, or none that holds
     ├── AuditError (ValueError)             a proof or signature that does not hold
     ├── BudgetError (ValueError)            a budget that cannot hold what must be held
     ├── UnknownNameError (LookupError)      no policy, store or embedder of that name
@@ -66,6 +67,10 @@ class TransitionError(HoldfastError, ValueError):
 
 class AccessError(HoldfastError, PermissionError):
     """A principal lacks the right that an operation needs."""
+
+
+class CredentialError(HoldfastError, PermissionError):
+    """A credential is missing, malformed, unknown, expired or revoked."""
 
 
 class AuditError(HoldfastError, ValueError):

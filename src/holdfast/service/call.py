@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
+from itertools import islice
 from typing import Any, get_args, get_type_hints
 
 from holdfast.errors import AccessError, NotFoundError
@@ -14,10 +15,13 @@ from holdfast.operations import BY_NAME, Operation
 from holdfast.seat import Seat
 from holdfast.service.callers import Caller
 from holdfast.service.root import Memories
-from holdfast.wire.arguments import arguments
+from holdfast.wire.arguments import PAGE, arguments, pages
 
-Observer = Callable[[Operation, str], AbstractContextManager[None]]
-"""Told of an operation and the name of its memory; the call happens inside what it returns."""
+Observer = Callable[[Operation, str, Mapping[str, Any]], AbstractContextManager[None]]
+"""Told of an operation, the name of its memory and the arguments; the call happens inside what it
+returns."""
+
+_PAGE = 1000
 
 
 def offered() -> tuple[Operation, ...]:
@@ -60,7 +64,7 @@ class Service:
         self._observers = tuple(observers)
 
     def call(self, caller: Caller, memory: str, name: str, given: Mapping[str, Any]) -> Any:
-        """Do one operation; the value that the method returns, iterators as lists.
+        """Do one operation; the value that the method returns, of an iterator the first page.
 
         Raises
         ------
@@ -74,16 +78,23 @@ class Service:
             Whatever the operation raises.
         """
         operation = self.operation(name)
-        with self.watched(operation, memory), self.enter(caller, memory, operation.effect) as at:
-            result = bound(at, operation, caller)(**arguments(operation, given))
-            return list(result) if isinstance(result, Iterator) else result
+        with (
+            self.watched(operation, memory, given),
+            self.enter(caller, memory, operation.effect) as at,
+        ):
+            filled = arguments(operation, given)
+            limit = filled.pop(PAGE, _PAGE) if pages(operation) else None
+            result = bound(at, operation, caller)(**filled)
+            return list(islice(result, limit)) if isinstance(result, Iterator) else result
 
     @contextmanager
-    def watched(self, operation: Operation, memory: str) -> Iterator[None]:
+    def watched(
+        self, operation: Operation, memory: str, given: Mapping[str, Any]
+    ) -> Iterator[None]:
         """Let the observers watch what happens in the block."""
         with ExitStack() as watching:
             for observer in self._observers:
-                watching.enter_context(observer(operation, memory))
+                watching.enter_context(observer(operation, memory, given))
             yield
 
     def operation(self, name: str) -> Operation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -23,6 +23,9 @@ NOT_ON_THE_WIRE = frozenset({"self", "previous", "progress", "out", "lines"})
 SECRET = frozenset({("checkpoint", "key")})
 """Operation and parameter, where the value is a private key, which stays where it is."""
 _OBJECTS = (datetime, Event, Context, Item, Evidence)  # there is a plainer way to say each of them
+PAGE = "limit"
+"""What servers add to an operation that iterates: at most so many, and ask again from there."""
+_LARGEST_PAGE = 10_000
 _SHOWN = 3  # wrong arguments that a message names
 
 
@@ -53,11 +56,19 @@ def model_of(operation: Operation) -> type[BaseModel]:
         if isinstance(default, Enum):
             default = default.name.lower()
         fields[name] = (_accepted(hints[name]), Field(default, validate_default=False))
+    if pages(operation):
+        fields[PAGE] = (int, Field(1000, ge=1, le=_LARGEST_PAGE))
     return create_model(
         operation.name.title().replace("_", "") + "Arguments",
         __config__=ConfigDict(extra="forbid"),
         **fields,
     )
+
+
+@cache
+def pages(operation: Operation) -> bool:
+    """Whether it iterates over as much as there is, so that a server gives it in pages."""
+    return get_origin(get_type_hints(operation.function).get("return")) is Iterator
 
 
 def arguments(operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,200 @@
+"""The server as an ASGI application."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from holdfast.errors import CredentialError
+from holdfast.server import bodies
+from holdfast.server.answers import RefusedError, answer, problem
+from holdfast.server.guard import COOKIE, LOOPBACK, Guard
+from holdfast.server.lanes import Lanes
+from holdfast.server.metrics import CONTENT_TYPE, Metrics
+from holdfast.server.openapi import describe
+from holdfast.server.routes import Api
+from holdfast.server.tracing import tracing
+from holdfast.service.call import Observer, Service
+from holdfast.service.credentials import Credentials
+from holdfast.service.root import Root
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a server takes on.
+
+    Parameters
+    ----------
+    body_bytes
+        Of a JSON body.
+    reading
+        Reads that run at once; 0: as many as there are processors, 2 at the least.
+    waiting
+        Reads that may wait. Writes, which share their synced write, may be eight times as many.
+    """
+
+    body_bytes: int = 32 << 20
+    reading: int = 0
+    waiting: int = 16
+
+
+@dataclass
+class Server:
+    """A service, and what it takes to answer for it over HTTP.
+
+    Parameters
+    ----------
+    root
+        The memories.
+    credentials
+        Who may call.
+    hosts
+        Names that a Host header may have.
+    limits
+        How much it takes on.
+    trace_content
+        Whether spans hold the text of queries.
+    """
+
+    root: Root
+    credentials: Credentials
+    hosts: tuple[str, ...] = LOOPBACK
+    limits: Limits = field(default_factory=Limits)
+    trace_content: bool = False
+
+    def __post_init__(self) -> None:
+        self.lanes = Lanes(self.limits.reading, self.limits.waiting)
+        self.metrics = Metrics(self.root.opened, self.lanes.depths)
+        observers: list[Observer] = [self.metrics.observer, tracing(content=self.trace_content)]
+        self._closing = threading.Event()
+        self.service = Service(self.root, observers)
+
+    def stop(self) -> None:
+        """Take nothing new on, and end what streams."""
+        self._closing.set()
+
+    def app(self) -> Starlette:
+        """The application. Its lifespan ends with every memory closed."""
+        mcp, mcp_life = self._mcp()
+        api = Api(
+            self.service, self.lanes, self.metrics.refused, self._closing.is_set,
+            self.limits.body_bytes,
+        )  # fmt: skip
+        routes: list[BaseRoute] = [
+            Route("/healthz", self._healthy),
+            Route("/readyz", self._ready),
+            Route("/metrics", self._metrics),
+            Route("/openapi.json", self._openapi),
+            Route("/session", self._sign_in, methods=["POST"]),
+            Route("/session", self._sign_out, methods=["DELETE"]),
+            *api.routes(),
+            *mcp,
+            *self._inspector(api),
+        ]
+        guard = Middleware(
+            Guard, credentials=self.credentials, hosts=self.hosts, refused=self.metrics.refused
+        )
+
+        @asynccontextmanager
+        async def lifespan(app: Starlette) -> AsyncIterator[None]:
+            async with AsyncExitStack() as life:
+                life.push_async_callback(anyio.to_thread.run_sync, self._close)
+                for part in mcp_life:
+                    await life.enter_async_context(part())
+                yield
+
+        return Starlette(
+            routes=routes,
+            middleware=[guard],
+            lifespan=lifespan,
+            exception_handlers={404: _not_found, 405: _not_allowed},
+        )
+
+    def _close(self) -> None:
+        self.stop()
+        self.lanes.close()
+        self.service.close()
+
+    # ---- parts that may not be there ---------------------------------------------------------
+
+    def _mcp(self) -> tuple[list[BaseRoute], list[Callable[[], Any]]]:
+        """MCP under ``/mcp``, if its package is installed."""
+        if find_spec("mcp") is None:
+            return [], []
+        from holdfast.mcp.http import mount
+
+        app, life = mount(self.service)
+        return [Mount("/mcp", app)], [life]
+
+    def _inspector(self, api: Api) -> list[BaseRoute]:
+        from holdfast.inspector import routes
+
+        async def run(request: Request, function: Callable[[], Any]) -> Any:
+            return await api.run("read", function)
+
+        return list(routes(self.service, run))
+
+    # ---- about the server itself -------------------------------------------------------------
+
+    async def _healthy(self, request: Request) -> Response:
+        """Whether the process answers at all."""
+        return answer({"status": "ok"})
+
+    async def _ready(self, request: Request) -> Response:
+        """Whether it takes requests: not while it stops, nor while its folder is not there."""
+        if self._closing.is_set() or not self.root.folder.is_dir():
+            return problem(RefusedError(503, "this server takes no requests now"))
+        return answer({"status": "ready"})
+
+    async def _metrics(self, request: Request) -> Response:
+        text = await anyio.to_thread.run_sync(self.metrics.text)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
+
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(describe())
+
+    async def _sign_in(self, request: Request) -> Response:
+        """Keep a key in a cookie that scripts cannot read and other sites cannot send."""
+        form = await _form(request)
+        token = form.get("key", "").strip()
+        try:
+            self.credentials.caller(token or None)
+        except CredentialError:
+            return RedirectResponse("/login?failed=1", 303)
+        answer = RedirectResponse("/", 303)
+        secure = request.url.scheme == "https"
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
+        return answer
+
+    async def _sign_out(self, request: Request) -> Response:
+        answer = Response(status_code=204)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a small form."""
+    from urllib.parse import parse_qsl
+
+    body = await bodies.read(request, 8192)
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+async def _not_found(request: Request, failure: Exception) -> Response:
+    return problem(RefusedError(404, "there is nothing under this path; see /openapi.json"))
+
+
+async def _not_allowed(request: Request, failure: Exception) -> Response:
+    headers = getattr(failure, "headers", None) or {}
+    return problem(RefusedError(405, "this path takes another method", **headers))

@@ -1,0 +1,81 @@
+"""Running a server until it is told to stop, and stopping it without losing anything."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from types import FrameType
+
+import uvicorn
+
+from holdfast.errors import AccessError
+from holdfast.server.app import Server
+
+_PATIENCE_S = 30  # for requests that are being answered when it is told to stop
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells our streams to end as soon as it is told to stop; it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+        super().__init__(config)
+        self._ours = server
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._ours.stop()
+        super().handle_exit(sig, frame)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def listen(server: Server, host: str, port: int) -> socket.socket:
+    """A socket that listens where a server is to be reached.
+
+    Parameters
+    ----------
+    host, port
+        Where. Port 0 takes a free one.
+
+    Raises
+    ------
+    AccessError
+        If other machines could reach it and nobody would have to say who they are.
+    OSError
+        If the address cannot be had.
+    """
+    if not is_loopback(host) and not server.credentials.strict:
+        raise AccessError(
+            f"{host} can be reached from other machines, and nobody would have to say who they "
+            f"are; make a key with: holdfast key create {server.root.folder}"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def serve_on(server: Server, listener: socket.socket) -> None:
+    """Answer requests until SIGTERM or SIGINT; then finish those that have begun.
+
+    When it returns, every memory is closed, and all that was acknowledged is in the files.
+    """
+    config = uvicorn.Config(
+        server.app(),
+        lifespan="on",
+        log_level="warning",
+        access_log=False,  # paths name memories, and queries what was asked
+        server_header=False,
+        timeout_graceful_shutdown=_PATIENCE_S,
+        timeout_keep_alive=30,
+    )
+    _Uvicorn(config, server).run(sockets=[listener])

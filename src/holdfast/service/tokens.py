@@ -1,0 +1,135 @@
+"""JSON Web Tokens of an OpenID Connect issuer, as credentials."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+
+from holdfast.errors import ArgumentsError, CredentialError
+from holdfast.service.callers import LEVELS, Caller
+
+ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+"""All with a public key: none that a public key could be mistaken for a shared secret of."""
+MEMORIES = "holdfast_memories"
+"""The claim that names memories: a list, or a text with spaces between them."""
+OWNER_SCOPE = "holdfast:owner"
+_LEEWAY_S = 30.0
+_FRESH_S = 300.0  # between two looks at the issuer's keys
+_PATIENCE_S = 30.0  # between two looks because of a key nobody knows
+_LARGEST = 1 << 20  # bytes of a set of keys
+_MOST_KEYS = 64
+
+
+@dataclass
+class _Held:
+    keys: dict[str | None, jwt.PyJWK]
+    at: float
+
+
+class Tokens:
+    """Accepts the tokens of one issuer for one audience.
+
+    Parameters
+    ----------
+    issuer, audience
+        What ``iss`` and ``aud`` must be.
+    jwks
+        Where the issuer's public keys are: an ``https:`` address (plain ``http:`` only on this
+        machine), or a file.
+    clock
+        Seconds, for how long keys are kept; it need not be the time of day.
+
+    Notes
+    -----
+    A token must be signed by a key of the set, by an algorithm of `ALGORITHMS` that is that key's
+    own, and have ``iss``, ``aud``, ``sub`` and ``exp``; ``nbf`` counts if it is there. Its ``sub``
+    is the principal, so each sees what its seat may see. ``scope`` has ``holdfast:read``,
+    ``holdfast:write`` or ``holdfast:govern``; with ``holdfast:owner`` there is no seat, and the
+    whole of each memory is seen. `MEMORIES` names the memories; without it there are none.
+
+    Keys are looked up anew every 5 minutes, and for a key id nobody knows twice a minute at most,
+    so that made-up ids are no way to make this server call another.
+    """
+
+    def __init__(
+        self, issuer: str, audience: str, jwks: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        place = urlsplit(jwks)
+        here = place.hostname in ("localhost", "127.0.0.1", "::1")
+        if place.scheme not in ("", "https") and not (place.scheme == "http" and here):
+            raise ArgumentsError("keys of an issuer come from https, or from a file; give either")
+        self._issuer, self._audience, self._jwks, self._clock = issuer, audience, jwks, clock
+        self._held: _Held | None = None
+        self._lock = threading.Lock()
+
+    def caller(self, token: str) -> Caller:
+        """Whom a token stands for. Raises `CredentialError` if it holds for nobody."""
+        try:
+            head = jwt.get_unverified_header(token)
+            key = self._key(head.get("kid"))
+            if head.get("alg") not in ALGORITHMS or head["alg"] != key.algorithm_name:
+                raise CredentialError("this token is signed in a way that is not accepted here")
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[key.algorithm_name],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=_LEEWAY_S,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise CredentialError("this token has expired; get another") from None
+        except (jwt.PyJWTError, ValueError, TypeError) as wrong:
+            raise CredentialError(f"this token does not hold: {type(wrong).__name__}") from None
+        return _caller(claims)
+
+    def _key(self, kid: Any) -> jwt.PyJWK:
+        with self._lock:
+            held, now = self._held, self._clock()
+            if held is None or now - held.at > _FRESH_S:
+                held = self._held = self._fetch(now)
+            if kid not in held.keys and now - held.at > _PATIENCE_S:
+                held = self._held = self._fetch(now)
+        if kid not in held.keys or not (kid is None or isinstance(kid, str)):
+            raise CredentialError("this token is signed by a key that its issuer does not have")
+        return held.keys[kid]
+
+    def _fetch(self, now: float) -> _Held:
+        try:
+            if urlsplit(self._jwks).scheme:
+                with urllib.request.urlopen(self._jwks, timeout=5) as answer:
+                    text = answer.read(_LARGEST)
+            else:
+                text = Path(self._jwks).read_bytes()
+            found = jwt.PyJWKSet.from_dict(json.loads(text)).keys[:_MOST_KEYS]
+        except (OSError, ValueError, jwt.PyJWTError) as wrong:
+            raise CredentialError(
+                f"the keys of the issuer cannot be read ({type(wrong).__name__}); try again later"
+            ) from None
+        keys: dict[str | None, jwt.PyJWK] = {key.key_id: key for key in found}
+        if len(found) == 1:
+            keys.setdefault(None, found[0])  # a token need not say which of one it is
+        return _Held(keys, now)
+
+
+def _caller(claims: dict[str, Any]) -> Caller:
+    """The caller that the claims of a token describe."""
+    subject = claims["sub"]
+    granted = str(claims.get("scope", "")).split()
+    levels = [level for level in LEVELS if f"holdfast:{level}" in granted]
+    if not levels:
+        raise CredentialError("this token has no scope holdfast:read, holdfast:write or beyond")
+    named = claims.get(MEMORIES, [])
+    memories = named.split() if isinstance(named, str) else [str(one) for one in named]
+    principal = None if OWNER_SCOPE in granted else str(subject)
+    return Caller(f"token of {subject}", levels[-1], tuple(memories), principal)
