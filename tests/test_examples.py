@@ -32,5 +32,13 @@ def test_three_weeks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "Since the snapshot: ['deploy happens on Tuesday']" in told
 
 
+def test_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load("agent").main(tmp_path / "agent.holdfast", [])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].endswith("Ana: where is the spare key?")
+    assert told[1] == "[user/ana/monday] Bot: I do not know."
+    assert told[-1] == "[user/ana/friday] Bot: Under the blue pot."
+
+
 def test_every_example_is_tested() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {"three_weeks"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {"agent", "three_weeks"}
