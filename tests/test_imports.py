@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("api", "rights", "seat"),
     ("memory",),
     ("aio", "operations", "several"),
-    ("wire", "interchange"),
+    ("wire", "interchange", "doctor"),
     ("adapters", "service", "setup"),
     ("server", "mcp", "inspector"),
     ("checks", "demo", "bench"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from holdfast.cli.common import (
+    AT_LEAST_0,
     Time,
     as_of_option,
     budget_option,
@@ -189,7 +190,7 @@ def retract(
 )
 @as_of_option
 @valid_at_option
-@click.option("--limit", default=100, show_default=True, help="At most so many.")
+@click.option("--limit", type=AT_LEAST_0, default=100, show_default=True, help="At most so many.")
 @json_option
 def beliefs(
     file: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,9 +13,11 @@ WIDTH = 160  # a table that is broken over lines can be mended by a wider window
 json_option = click.option(
     "--json",
     "out",
+    is_flag=False,
+    flag_value="-",
     type=click.Path(dir_okay=False, allow_dash=True),
-    metavar="FILE|-",
-    help="Write the result as JSON; - for standard output.",
+    metavar="[FILE]",
+    help="Write the result as JSON to FILE, or to standard output.",
 )
 data_option = click.option(
     "--data",
@@ -95,12 +98,11 @@ def recall(
     if everything:
         if data is None or directory is not None:
             raise click.UsageError("--all takes the folder of the sets as --data, no DIRECTORY")
-        if unit or embedder or budget or systems or out:
+        if unit or embedder or budget or systems:
             raise click.UsageError(
-                "--all runs the standard forms and writes results.json: "
-                "no --unit, --embedder, --budget, --system or --json"
+                "--all runs the standard forms: no --unit, --embedder, --budget or --system"
             )
-        _recall_all(data, folder, only, streams, peers)
+        _recall_all(data, folder, only, streams, peers, out)
         return
     if directory is None:
         raise click.UsageError("a DIRECTORY with a data set is needed, or --all and --data")
@@ -119,7 +121,12 @@ def recall(
 
 
 def _recall_all(
-    data: str, folder: str, only: tuple[str, ...], streams: int | None, peers: bool
+    data: str,
+    folder: str,
+    only: tuple[str, ...],
+    streams: int | None,
+    peers: bool,
+    out: str | None,
 ) -> None:
     """Measure everything, write it down, and say where."""
     from holdfast.bench.pages import write
@@ -128,8 +135,12 @@ def _recall_all(
 
     chosen = tuple(PEERS) if peers else ()
     results = run(data, folder, only=only, streams=streams, peers=chosen, progress=_say)
-    for path in write(results, folder):
-        click.echo(path)
+    paths = list(write(results, folder))
+    if out:
+        _write(json.dumps({"written": [str(path) for path in paths]}), out)
+    if out != "-":
+        for path in paths:
+            click.echo(path)
 
 
 @bench.command()
@@ -224,6 +235,8 @@ def peers(
             make(name)
     if directory is None:
         if install:
+            if out:
+                _write(json.dumps({"installed": list(chosen)}), out)
             return
         raise click.UsageError("a DIRECTORY with a data set is needed")
     from holdfast.bench.peers.compare import run
@@ -248,8 +261,7 @@ def tenure(embedder: str, seed: int, out: str | None) -> None:
 
     result = run(embedder=None if embedder == "none" else embedder, seed=seed, progress=_say)
     if out:
-        with click.open_file(out, "w", encoding="utf-8") as file:
-            file.write(to_json(result) + "\n")
+        _write(to_json(result), out)
     if out != "-":
         from rich.console import Console
 
@@ -416,8 +428,13 @@ def _put(result: dict[str, Any], out: str | None) -> None:
     from holdfast.bench.report import to_json
 
     if out:
-        with click.open_file(out, "w", encoding="utf-8") as file:
-            file.write(to_json(_one(result)) + "\n")
+        _write(to_json(_one(result)), out)
+
+
+def _write(text: str, out: str) -> None:
+    """Write a JSON document to a file, or to standard output."""
+    with click.open_file(out, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
 
 
 def _one(result: dict[str, Any]) -> dict[str, Any]:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from holdfast.cli.candidates import MemoryFile
+from holdfast.cli.progress import progress as progress  # commands take it from here
 from holdfast.errors import NotFoundError
 from holdfast.wire.plain import parse_time, plain
 
 if TYPE_CHECKING:
     from holdfast.memory import Memory
-
-PATIENCE_S = 1.0  # work that takes longer than this shows a progress bar
 
 
 def open_memory(path: str) -> Memory:
@@ -31,7 +28,8 @@ def open_memory(path: str) -> Memory:
         )
     from holdfast.memory import Memory
 
-    return Memory.open(path)
+    with progress("opening"):
+        return Memory.open(path)
 
 
 def open_or_make(path: str, budget: str | None) -> Memory:
@@ -40,7 +38,8 @@ def open_or_make(path: str, budget: str | None) -> Memory:
         raise NotFoundError(f"no memory at {path}; to make one, say how large: --budget '64 MiB'")
     from holdfast.memory import Memory
 
-    return Memory.open(path, budget)
+    with progress("opening"):
+        return Memory.open(path, budget)
 
 
 class Time(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
@@ -52,9 +51,14 @@ class Time(click.ParamType):  # type: ignore[type-arg]  # older releases of clic
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         try:
-            return parse_time(value)
+            when = parse_time(value)
         except ValueError as wrong:
             self.fail(str(wrong), param, ctx)
+        if str(value).isdigit() and len(str(value)) == 4:
+            self.fail(
+                f"{value!r} would be a second of 1970; a year is written {value}-01-01", param, ctx
+            )
+        return when
 
 
 class Json(click.ParamType):  # type: ignore[type-arg]
@@ -83,8 +87,11 @@ class Json(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{source} cannot be taken: {wrong}", param, ctx)
 
 
+AT_LEAST_0, AT_LEAST_1 = click.IntRange(min=0), click.IntRange(min=1)
+SECONDS = click.FloatRange(min=0.0)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-file_argument = click.argument("file", type=click.Path(dir_okay=False))
+file_argument = click.argument("file", type=MemoryFile())
 scope_option = click.option("--scope", default="", help="The scope it lies in.")
 scopes_option = click.option(
     "--scope",
@@ -99,6 +106,10 @@ yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 budget_option = click.option(
     "--budget", help="Bytes on disk at most, as '64 MiB'; for a new memory."
 )
+
+
+class NotConfirmed(click.ClickException):
+    """Somebody was asked whether to go on, and said no."""
 
 
 def read_text(path: str) -> str:
@@ -118,9 +129,10 @@ def confirm(question: str, yes: bool) -> None:
     except click.Abort:
         if sys.stdin.isatty():
             raise
+        click.echo(err=True)  # the question has no answer, and the error a line of its own
         raise click.UsageError("nobody answered; say --yes to go on without being asked") from None
     if not agreed:
-        raise click.ClickException("not confirmed; nothing was changed")
+        raise NotConfirmed("not confirmed; nothing was changed")
 
 
 def counted(number: int, thing: str) -> str:
@@ -149,37 +161,3 @@ def print_json(value: object) -> None:
 def pretty() -> bool:
     """Whether a person is looking at standard output."""
     return sys.stdout.isatty()
-
-
-@contextmanager
-def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Give a function that reports how much is done; draw a bar if it takes a while.
-
-    The bar goes to standard error, and only if that is a terminal, so that it never mixes with
-    results. `total` None: nobody knows how much there is, and something turns meanwhile.
-    """
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if total is None:
-        with console.status(label):
-            yield lambda done: None
-        return
-    bar = Progress(console=console, transient=True)
-    task = bar.add_task(label, total=total)
-    started = time.monotonic()
-
-    def advance(done: int) -> None:
-        if not bar.live.is_started and time.monotonic() - started > PATIENCE_S:
-            bar.start()
-        bar.update(task, completed=done)
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:
-            bar.stop()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from holdfast.cli.common import (
+    AT_LEAST_0,
     counted,
     file_argument,
     json_option,
@@ -27,8 +28,20 @@ _DONE = {"gist": "demoted to gists", "trace": "demoted to traces", "merged": "me
 
 @click.command()
 @file_argument
-@click.option("--after", default=0, metavar="SEQ", help="Only what made room for later events.")
-@click.option("--limit", default=20, show_default=True, help="Entries to show, the newest ones.")
+@click.option(
+    "--after",
+    type=AT_LEAST_0,
+    default=0,
+    metavar="SEQ",
+    help="Only what made room for later events.",
+)
+@click.option(
+    "--limit",
+    type=AT_LEAST_0,
+    default=20,
+    show_default=True,
+    help="Entries to show, the newest ones.",
+)
 @scopes_option
 @json_option
 def ledger(file: str, after: int, limit: int, scope: tuple[str, ...], as_json: bool) -> None:
@@ -45,7 +58,7 @@ def ledger(file: str, after: int, limit: int, scope: tuple[str, ...], as_json: b
     for loss in losses[-limit:] if limit > 0 else ():
         click.echo(_entry(loss))
     if len(losses) > limit:
-        click.echo(f"... and {len(losses) - max(0, limit):,} earlier")
+        click.echo(f"... and {len(losses) - limit:,} earlier")
     click.echo(_sums(totals))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from holdfast.cli.candidates import MemoryFile, snapshots
 from holdfast.cli.common import (
+    AT_LEAST_0,
+    SECONDS,
     by_option,
     confirm,
     counted,
@@ -18,6 +22,7 @@ from holdfast.cli.common import (
     scopes_option,
     yes_option,
 )
+from holdfast.errors import NotFoundError
 from holdfast.wire.plain import parse_time, plain
 
 if TYPE_CHECKING:
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @file_argument
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=snapshots)
 @click.option("--delete", is_flag=True, help="Delete the snapshot NAME instead.")
 @by_option
 @json_option
@@ -70,11 +75,19 @@ def snapshot(file: str, name: str | None, delete: bool, by: str, as_json: bool) 
 
 @click.command()
 @file_argument
-@click.argument("target", type=click.Path(dir_okay=False))
-@click.option("--snapshot", metavar="NAME", help="Start as this snapshot, not as the memory is.")
+@click.argument("target", type=MemoryFile())
+@click.option(
+    "--snapshot",
+    metavar="NAME",
+    shell_complete=snapshots,
+    help="Start as this snapshot, not as the memory is.",
+)
 @json_option
 def fork(file: str, target: str, snapshot: str | None, as_json: bool) -> None:
     """Make TARGET a memory that starts as FILE, or as one of its snapshots, and diverges."""
+    folder = os.path.dirname(target) or "."
+    if not os.path.isdir(folder):
+        raise NotFoundError(f"there is no folder {folder}; make it first")
     with (
         open_memory(file) as memory,
         progress("copying"),
@@ -90,8 +103,8 @@ def fork(file: str, target: str, snapshot: str | None, as_json: bool) -> None:
 
 @click.command()
 @file_argument
-@click.argument("a")
-@click.argument("b", required=False)
+@click.argument("a", shell_complete=snapshots)
+@click.argument("b", required=False, shell_complete=snapshots)
 @json_option
 def diff(file: str, a: str, b: str | None, as_json: bool) -> None:
     """Say what changed from moment A to moment B, each a snapshot or a time; B is now if left out.
@@ -99,7 +112,7 @@ def diff(file: str, a: str, b: str | None, as_json: bool) -> None:
     Beliefs that began (+) and ended (-), documents and automata that changed (~), and how many
     events were recorded and let go of.
     """
-    with open_memory(file) as memory:
+    with open_memory(file) as memory, progress("comparing"):
         found = memory.diff(_moment(memory, a), None if b is None else _moment(memory, b))
     if as_json:
         print_json(difference_json(found))
@@ -111,14 +124,15 @@ def diff(file: str, a: str, b: str | None, as_json: bool) -> None:
 
 @click.command()
 @file_argument
-@click.argument("name")
+@click.argument("name", shell_complete=snapshots)
 @by_option
 @yes_option
 @json_option
 def rollback(file: str, name: str, by: str, yes: bool, as_json: bool) -> None:
     """Make the content what it was at snapshot NAME; what came since is withdrawn."""
     with open_memory(file) as memory:
-        change = memory.diff(name)  # says so if there is no such snapshot
+        with progress("comparing"):
+            change = memory.diff(name)  # says so if there is no such snapshot
         confirm(
             f"Roll {file} back to {name!r}? What came since is undone: "
             f"events {change.events_added:,}, beliefs {len(change.began):,}, "
@@ -137,11 +151,16 @@ def rollback(file: str, name: str, by: str, yes: bool, as_json: bool) -> None:
 @file_argument
 @scopes_option
 @click.option(
-    "--after", default=0, show_default=True, metavar="SEQ", help="Go on after this event."
+    "--after",
+    type=AT_LEAST_0,
+    default=0,
+    show_default=True,
+    metavar="SEQ",
+    help="Go on after this event.",
 )
 @click.option("--once", is_flag=True, help="Print what there is, and stop.")
 @click.option(
-    "--idle-exit", type=float, metavar="SECONDS", help="Stop after so long without a change."
+    "--idle-exit", type=SECONDS, metavar="SECONDS", help="Stop after so long without a change."
 )
 @json_option
 def watch(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +16,18 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from holdfast.cli.common import budget_option, file_argument, json_option, print_json, progress
+from holdfast.cli.candidates import policies
+from holdfast.cli.common import (
+    SECONDS,
+    budget_option,
+    counted,
+    file_argument,
+    json_option,
+    print_json,
+    progress,
+)
+from holdfast.cli.failures import fail
+from holdfast.errors import InvalidEventError
 from holdfast.records import KINDS, BulkReceipt, Event
 from holdfast.wire.lines import BadLine, Reader, follow, numbered, open_lines
 
@@ -41,6 +54,7 @@ SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; be
     "--retention",
     default="demand",
     show_default=True,
+    shell_complete=policies,
     help="The policy that chooses what is let go during this command.",
 )
 @click.option("--scope", default="", help="For events that name no scope.")
@@ -62,7 +76,7 @@ SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; be
 )
 @click.option(
     "--idle-exit",
-    type=float,
+    type=SECONDS,
     metavar="SECONDS",
     help="With --follow: stop after so long without a new line.",
 )
@@ -93,7 +107,7 @@ def observe(
     opened = partial(_open, file, budget, retention)
     if following:
         return _follow(opened, input, reader, skip_bad, idle_exit, as_json)
-    with _rewindable(input) as lines:
+    with _unpacking(input), _rewindable(input) as lines:
         bad, good = [], 0
         for found in reader.read(numbered(lines)):
             if isinstance(found, BadLine):
@@ -114,7 +128,19 @@ def _open(file: str, budget: str | None, retention: str) -> Memory:
     """Open a memory; make one if a budget is given."""
     from holdfast.memory import Memory
 
-    return Memory.open(file, budget, retention=retention)
+    with progress("opening"):
+        return Memory.open(file, budget, retention=retention)
+
+
+@contextmanager
+def _unpacking(input: str) -> Iterator[None]:
+    """Say of a packed INPUT that is damaged that it is."""
+    from zstandard import ZstdError
+
+    try:
+        yield
+    except (zlib.error, EOFError, ZstdError, gzip.BadGzipFile) as wrong:
+        raise InvalidEventError(f"{input} cannot be unpacked; pack it anew") from wrong
 
 
 @contextmanager
@@ -185,22 +211,16 @@ def _refuse(bad: list[BadLine], good: int, as_json: bool, before: int = 0) -> in
     """Report lines that are no events, and that nothing was stored because of them."""
     if as_json:
         print_json({"events": before, "bad": bad})
-    stored = "nothing was stored" if not before else f"{before:,} events before them were stored"
-    lines = "line" if len(bad) == 1 else "lines"
-    click.echo(
-        f"error: {len(bad):,} of {len(bad) + good:,} lines are no events; {stored}", err=True
-    )
-    _list(bad)
-    click.echo(f"hint: mend the {lines}, or leave them out with --skip-bad", err=True)
-    return 4
+    stored = f"{counted(before, 'event')} before them stored" if before else "nothing was stored"
+    message = f"{len(bad):,} of {counted(len(bad) + good, 'line')} are no events; {stored}"
+    hint = f"mend the line{'s' * (len(bad) > 1)}, or go on without with --skip-bad"
+    return fail(4, "InvalidEventError", message, hint, as_json=as_json, details=_named(bad))
 
 
-def _list(bad: list[BadLine]) -> None:
+def _named(bad: list[BadLine]) -> list[str]:
     """Name the first bad lines, each with its number."""
-    for line in bad[:SHOWN]:
-        click.echo(f"  line {line.number}: {line.reason}", err=True)
-    if len(bad) > SHOWN:
-        click.echo(f"  and {len(bad) - SHOWN:,} more", err=True)
+    named = [f"line {line.number}: {line.reason}" for line in bad[:SHOWN]]
+    return named + [f"and {len(bad) - SHOWN:,} more"] * (len(bad) > SHOWN)
 
 
 def _report(stored: BulkReceipt, bad: list[BadLine], as_json: bool) -> None:
@@ -209,16 +229,16 @@ def _report(stored: BulkReceipt, bad: list[BadLine], as_json: bool) -> None:
         print_json({**_fields(stored), "bad": bad})
         return
     span = f" (e{stored.first} to e{stored.last})" if stored.first else ""
-    new = stored.events - stored.duplicates
-    parts = [f"stored {new:,} event{'s' * (new != 1)}{span}"]
+    parts = [f"stored {counted(stored.events - stored.duplicates, 'event')}{span}"]
     if stored.duplicates:
         parts.append(f"{stored.duplicates:,} known already")
     if stored.demoted or stored.evicted:
         parts.append(f"{stored.demoted:,} demoted and {stored.evicted:,} evicted to make room")
     click.echo("; ".join(parts))
     if bad:
-        click.echo(f"skipped {len(bad):,} bad line{'s' * (len(bad) != 1)}:", err=True)
-        _list(bad)
+        click.echo(f"skipped {counted(len(bad), 'bad line')}:", err=True)
+        for line in _named(bad):
+            click.echo(f"  {line}", err=True)
 
 
 def _fields(stored: BulkReceipt) -> dict[str, int]:

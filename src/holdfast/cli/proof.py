@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast.cli.common import (
+    AT_LEAST_1,
     by_option,
     confirm,
     counted,
@@ -21,6 +22,7 @@ from holdfast.cli.common import (
     read_text,
     yes_option,
 )
+from holdfast.cli.failures import fail
 from holdfast.errors import AuditError
 from holdfast.wire.plain import plain
 
@@ -52,21 +54,23 @@ def verify(file: str, note: str | None, keys: tuple[str, ...], as_json: bool) ->
     if as_json:
         problems = [*found.problems, *([broken] if broken else [])]
         print_json({**plain(found), "ok": not problems, "problems": problems})
-        return 3 if problems else 0
-    if found.ok:
+    elif found.ok:
         click.echo(f"ok: {found.events:,} events in {found.blocks:,} blocks match their checksums")
-    else:
-        click.echo(f"error: {file} has {counted(len(found.problems), 'problem')}", err=True)
-        for problem in found.problems:
-            click.echo(f"  {problem}", err=True)
-        click.echo(f"hint: save what can be read with: holdfast export {file} OUT.jsonl", err=True)
-    if broken:
-        click.echo(f"error: {note} does not vouch for {file}: {broken}", err=True)
-        click.echo("hint: check that note, key and file belong together", err=True)
-    elif note is not None:
+    if note is not None and not broken and not as_json:
         signed = ", which a trusted key signed" if keys else ""
         click.echo(f"ok: the log extends the checkpoint in {note}{signed}")
-    return 0 if found.ok and not broken else 3
+    code = 0
+    if not found.ok:
+        message = f"{file} has {counted(len(found.problems), 'problem')}"
+        hint = f"save what can be read with: holdfast export {file} OUT.jsonl"
+        code = fail(
+            3, "CorruptStoreError", message, hint, as_json=as_json, details=found.problems
+        )  # fmt: skip
+    if broken:
+        message = f"{note} does not vouch for {file}: {broken}"
+        hint = "check that note, key and file belong together"
+        code = fail(3, "AuditError", message, hint, as_json=as_json)
+    return code
 
 
 @click.command("new-key")
@@ -112,7 +116,8 @@ def checkpoint(
             kept = memory.checkpoints()
         else:
             key = None if key_file is None else read_text(key_file).strip()
-            made = memory.checkpoint(key)
+            with progress("hashing"):
+                made = memory.checkpoint(key)
     if listing:
         if as_json:
             print_json([checkpoint_json(one) for one in kept])
@@ -137,12 +142,12 @@ def checkpoint(
 
 @click.command()
 @file_argument
-@click.argument("seq", type=int)
-@click.option("--size", type=int, help="In the log of this size: that of a checkpoint.")
+@click.argument("seq", type=AT_LEAST_1)
+@click.option("--size", type=AT_LEAST_1, help="In the log of this size: that of a checkpoint.")
 @json_option
 def prove(file: str, seq: int, size: int | None, as_json: bool) -> None:
     """Prove that event SEQ is in the log: its leaf, and the hashes from there to the root."""
-    with open_memory(file) as memory:
+    with open_memory(file) as memory, progress("hashing"):
         found = memory.prove(seq, size)
         origin = memory.audit_origin
     if as_json:
@@ -157,7 +162,9 @@ def prove(file: str, seq: int, size: int | None, as_json: bool) -> None:
 
 @click.command()
 @file_argument
-@click.option("--event", "events", type=int, multiple=True, metavar="SEQ", help="This event.")
+@click.option(
+    "--event", "events", type=AT_LEAST_1, multiple=True, metavar="SEQ", help="This event."
+)
 @click.option("--scope", help="Everything in this scope and inside it.")
 @click.option("--subject", help="Beliefs about it, what they rest on, and events that name it.")
 @click.option("--source", help="What this speaker, role or channel said; case matters.")

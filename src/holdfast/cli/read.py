@@ -7,6 +7,8 @@ import itertools
 import click
 
 from holdfast.cli.common import (
+    AT_LEAST_0,
+    AT_LEAST_1,
     Time,
     as_of_option,
     file_argument,
@@ -22,14 +24,22 @@ from holdfast.cli.common import (
 @click.command()
 @file_argument
 @click.argument("query")
-@click.option("--tokens", default=1000, show_default=True, help="The most the context may hold.")
+@click.option(
+    "--tokens",
+    type=AT_LEAST_1,
+    default=1000,
+    show_default=True,
+    help="The most the context may hold.",
+)
 @scopes_option
 @click.option("--since", type=Time(), help="Only what happened at this time or later.")
 @click.option("--until", type=Time(), help="Only what happened before this time.")
-@click.option("--before", type=int, metavar="SEQ", help="Only events before this one.")
+@click.option("--before", type=AT_LEAST_1, metavar="SEQ", help="Only events before this one.")
 @as_of_option
 @valid_at_option
-@click.option("--limit", default=50, show_default=True, help="Matches to consider.")
+@click.option(
+    "--limit", type=AT_LEAST_1, default=50, show_default=True, help="Matches to consider."
+)
 @click.option("--speaker", help="Who asks: what a message goes on from is theirs, too.")
 @click.option(
     "--explain", is_flag=True, help="Give each entry's score by part, and what is missing."
@@ -80,9 +90,15 @@ def recall(
 
 @click.command("why-not")
 @file_argument
-@click.argument("seq", type=int)
+@click.argument("seq", type=AT_LEAST_1)
 @click.argument("query")
-@click.option("--tokens", default=1000, show_default=True, help="The token budget to explain for.")
+@click.option(
+    "--tokens",
+    type=AT_LEAST_1,
+    default=1000,
+    show_default=True,
+    help="The token budget to explain for.",
+)
 @scopes_option
 @as_of_option
 @valid_at_option
@@ -110,8 +126,15 @@ def why_not(
 
 @click.command()
 @file_argument
-@click.option("--after", default=0, show_default=True, metavar="SEQ", help="Only events after it.")
-@click.option("--limit", type=int, help="At most so many events.")
+@click.option(
+    "--after",
+    type=AT_LEAST_0,
+    default=0,
+    show_default=True,
+    metavar="SEQ",
+    help="Only events after it.",
+)
+@click.option("--limit", type=AT_LEAST_0, help="At most so many events.")
 @scopes_option
 @as_of_option
 @valid_at_option

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from holdfast import __version__
-from holdfast.errors import (
-    AccessError,
-    AuditError,
-    BudgetError,
-    ConflictError,
-    CorruptStoreError,
-    HoldfastError,
-    InvalidClaimError,
-    InvalidEventError,
-    MissingExtraError,
-    NotFoundError,
-    PatchError,
-    StorageFullError,
-    StoreBusyError,
-    StoreError,
-    TransitionError,
-)
+from holdfast.cli.examples import EXAMPLES, START
+from holdfast.cli.failures import REPORTED, explain, fail, wants_json
 from holdfast.operations import summary_of
 
-# section -> word -> (where the command is, its line in the help); a module loads when it is used
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+# section -> word -> (where the command is, its line in the help); a module loads when it is used.
+# The sections are in the order in which somebody new needs them, and each line fits 80 columns.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Remember": {
         "observe": (
@@ -39,13 +31,35 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "used": ("holdfast.cli.sharing:used", summary_of("used")),
     },
     "Recall": {
-        "recall": ("holdfast.cli.read:recall", summary_of("recall")),
+        "recall": (
+            "holdfast.cli.read:recall",
+            "Return cited, byte-exact context for a question.",
+        ),
         "why-not": ("holdfast.cli.read:why_not", summary_of("why-not")),
-        "log": ("holdfast.cli.read:log", summary_of("log")),
-        "forgotten": ("holdfast.cli.forgetting:forgotten", summary_of("forgotten")),
-        "ledger": ("holdfast.cli.forgetting:ledger", summary_of("ledger")),
+        "log": ("holdfast.cli.read:log", "Print what is kept, in the order it was stored."),
         "beliefs": ("holdfast.cli.beliefs:beliefs", summary_of("beliefs")),
         "history": ("holdfast.cli.beliefs:history", summary_of("history")),
+        "forgotten": (
+            "holdfast.cli.forgetting:forgotten",
+            "Say whether something was known once and is not any more.",
+        ),
+        "ledger": (
+            "holdfast.cli.forgetting:ledger",
+            "Say what was let go of to make room, when and for what.",
+        ),
+    },
+    "The file": {
+        "status": ("holdfast.cli.keep:status", "Say where the bytes are, and how many events."),
+        "resize": ("holdfast.cli.keep:resize", "Change the budget; shrinking lets go of events."),
+        "export": ("holdfast.cli.keep:export", summary_of("export")),
+        "import": (
+            "holdfast.cli.keep:import_",
+            "Read an export, or what another program remembers.",
+        ),
+        "doctor": (
+            "holdfast.cli.doctor:doctor",
+            "Check this machine, and a file, for what could go wrong.",
+        ),
     },
     "State": {
         "state": (
@@ -77,49 +91,31 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "prove": ("holdfast.cli.proof:prove", summary_of("prove")),
         "erase": ("holdfast.cli.proof:erase", summary_of("erase")),
     },
-    "The file": {
-        "status": ("holdfast.cli.keep:status", summary_of("status")),
-        "resize": ("holdfast.cli.keep:resize", summary_of("resize")),
-        "export": ("holdfast.cli.keep:export", summary_of("export")),
-        "import": ("holdfast.cli.keep:import_", summary_of("import")),
-    },
     "Measure": {
-        "fidelity": ("holdfast.cli.fidelity:fidelity", summary_of("fidelity")),
+        "fidelity": (
+            "holdfast.cli.fidelity:fidelity",
+            "Measure how much of all that was observed comes back.",
+        ),
         "advise": ("holdfast.cli.fidelity:advise", summary_of("advise")),
         "demo": (
             "holdfast.cli.demo:demo",
-            "Squeeze a real stream into a small budget, ask it questions, write a report.",
+            "Squeeze a real stream into a small budget; write a report.",
         ),
         "bench": (
             "holdfast.cli.bench:bench",
             "Measure: recall quality, writes, a long stream, peers.",
         ),
     },
+    "The shell": {
+        "completion": (
+            "holdfast.cli.completion:completion",
+            "Print what lets bash, zsh or fish complete commands.",
+        ),
+    },
 }
 COMMANDS: dict[str, tuple[str, str]] = {
     word: row for section in SECTIONS.values() for word, row in section.items()
 }
-
-# The first class that matches names the exit code and what to do if the message does not say.
-FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
-    (CorruptStoreError, 3, "see what is damaged with: holdfast verify FILE"),
-    (AuditError, 3, "check that note, key and file belong together"),
-    (InvalidEventError, 4, "nothing of that event was stored; mend it and try again"),
-    (InvalidClaimError, 4, "nothing was stored; mend it and try again"),
-    (PatchError, 4, "nothing was changed; mend it and try again"),
-    (BudgetError, 5, "give it a larger --budget"),
-    (StorageFullError, 5, "free some space on the disk and try again"),
-    (StoreBusyError, 6, "another process is using this memory; try again"),
-    (ConflictError, 7, "read what is there now, and decide again"),
-    (TransitionError, 7, "see which events are legal now with: holdfast state get FILE NAME"),
-    (AccessError, 8, "see what is granted with: holdfast grants FILE"),
-    (NotFoundError, 1, "check the path, the name or the number"),
-    (MissingExtraError, 1, "install the extra that the message names"),
-    (StoreError, 1, "the memory is as it was before this command"),
-    (HoldfastError, 1, "see: holdfast --help"),
-    (FileExistsError, 1, "choose another path"),
-    (OSError, 1, "check the path and its permissions"),
-)
 
 
 class LazyGroup(click.Group):
@@ -135,13 +131,36 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         command.help = command.help or COMMANDS[name][1]
+        _add_example(command, name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        rows = ((name, line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete))
+        found = [CompletionItem(name, help=line) for name, line in rows]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        with formatter.section("Start here"):
+            for name in START:
+                formatter.write(f"{'':>{formatter.current_indent}}{EXAMPLES[name]}\n")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))  # one column for all sections
         for title, commands in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(n.ljust(width), line) for n, (_, line) in commands.items()])
+
+
+def _add_example(command: click.Command, words: str) -> None:
+    """Show the example of a command, or of each command of a group, below its help."""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            _add_example(inner, f"{words} {name}")
+    elif words in EXAMPLES:
+        command.epilog = f"\b\nExample:\n  {EXAMPLES[words]}"
 
 
 def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
@@ -153,7 +172,7 @@ def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
     "--version",
@@ -167,7 +186,8 @@ def _version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
 def cli(ctx: click.Context) -> None:
     """A memory for agents: one file, one hard budget, cited answers.
 
-    Every command takes --json. Errors are one line on standard error, then a hint.
+    Every command takes --json, and has an example in its --help. Errors are one line on standard
+    error, then a hint.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -175,35 +195,40 @@ def cli(ctx: click.Context) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit code; print what went wrong, never a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = wants_json(given)
+    _spare_streams()
     try:
-        code = cli.main(args=arguments, prog_name="holdfast", standalone_mode=False)
+        _check_text(given)
+        code = cli.main(args=given, prog_name="holdfast", standalone_mode=False)
     except click.UsageError as wrong:
         where = wrong.ctx.command_path if wrong.ctx else "holdfast"
-        return fail(2, wrong.format_message(), f"see: {where} --help")
+        hint = f"see: {where} --help"
+        return fail(2, "UsageError", wrong.format_message(), hint, as_json=as_json)
     except click.ClickException as wrong:
-        return fail(1, wrong.format_message(), "")
+        return fail(1, type(wrong).__name__, wrong.format_message(), as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
-        return fail(130, "interrupted", "what had been acknowledged is stored")
+        hint = "what had been acknowledged is stored"
+        return fail(130, "KeyboardInterrupt", "interrupted", hint, as_json=as_json)
     except SystemExit:
         return 0  # click ends like this when who reads our output has enough
-    except (HoldfastError, OSError) as failure:
-        code, hint = next(row[1:] for row in FAILURES if isinstance(failure, row[0]))
-        message, _, advice = describe(failure).rpartition("; ")
-        return fail(code, message or advice, advice if message else hint)
+    except REPORTED as failure:
+        code, message, hint = explain(failure)
+        return fail(code, type(failure).__name__, message, hint, as_json=as_json)
     return code if isinstance(code, int) else 0
 
 
-def describe(failure: Exception) -> str:
-    """Return the message of an exception on one line."""
-    if isinstance(failure, OSError) and failure.strerror:
-        where = f"{failure.filename}: " if failure.filename else ""
-        return f"{where}{failure.strerror.lower()}"
-    return " ".join(str(failure).split()).rstrip(".") or type(failure).__name__
+def _spare_streams() -> None:
+    """Let a terminal that cannot show a character show its number, not stop the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
-def fail(code: int, message: str, hint: str) -> int:
-    """Print an error line, and a hint if there is one."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    if hint:
-        click.echo(f"hint: {' '.join(hint.split())}", err=True)
-    return code
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are not UTF-8: they could be stored, and never be written again."""
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise click.UsageError(f"argument {number} is not UTF-8") from None

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from holdfast.cli.beliefs import report
-from holdfast.cli.common import by_option, file_argument, json_option, open_memory, print_json
+from holdfast.cli.common import (
+    by_option,
+    file_argument,
+    json_option,
+    open_memory,
+    print_json,
+    progress,
+)
 from holdfast.state.access import RIGHTS, Right
+
+
+class Named(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
+    """A name that is not empty: the empty one is everybody who gave none."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value) if value else self.fail("it is empty; name a source", param, ctx)
 
 
 @click.command()
 @file_argument
 @click.argument("principal")
-@click.argument("right", type=click.Choice(RIGHTS))
+@click.argument("right", type=click.Choice(RIGHTS), metavar="RIGHT")
 @click.argument("scope")
 @click.option("--withdraw", is_flag=True, help="Take it back instead.")
 @by_option
@@ -20,9 +38,10 @@ from holdfast.state.access import RIGHTS, Right
 def grant(
     file: str, principal: str, right: Right, scope: str, withdraw: bool, by: str, as_json: bool
 ) -> None:
-    """Give PRINCIPAL a right over SCOPE and all inside it; / is everything.
+    """Give PRINCIPAL the RIGHT over SCOPE and all inside it; / is everything.
 
-    Everyone has all rights but "directive", to state instructions, in the scope of their own name.
+    RIGHT is read, write or directive, which is to state instructions. Everyone has all but the last
+    in the scope of their own name.
     """
     with open_memory(file) as memory:
         change = memory.withdraw if withdraw else memory.grant
@@ -84,12 +103,12 @@ def used(file: str, id: str, query: str, unhelpful: bool, by: str, as_json: bool
 
 @click.command()
 @file_argument
-@click.argument("source")
+@click.argument("source", type=Named())
 @by_option
 @json_option
 def revoke(file: str, source: str, by: str, as_json: bool) -> None:
     """Hold what would be held if SOURCE had never spoken; `reinstate` undoes it."""
-    with open_memory(file) as memory:
+    with open_memory(file) as memory, progress("deciding anew"):
         receipt = memory.revoke(source, by=by)
     if as_json:
         print_json(receipt)
@@ -99,12 +118,12 @@ def revoke(file: str, source: str, by: str, as_json: bool) -> None:
 
 @click.command()
 @file_argument
-@click.argument("source")
+@click.argument("source", type=Named())
 @by_option
 @json_option
 def reinstate(file: str, source: str, by: str, as_json: bool) -> None:
     """Take a revoked SOURCE back in, with all that it ever said."""
-    with open_memory(file) as memory:
+    with open_memory(file) as memory, progress("deciding anew"):
         receipt = memory.reinstate(source, by=by)
     if as_json:
         print_json(receipt)

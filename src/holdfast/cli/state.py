@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast.cli.automata import automaton_json, declare, step, tell_automaton
+from holdfast.cli.candidates import memories
 from holdfast.cli.common import (
     Json,
     as_of_option,
@@ -23,6 +24,8 @@ from holdfast.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from holdfast.memory import Memory
     from holdfast.state.documents import Document
 
@@ -38,6 +41,9 @@ class StateGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return [*super().shell_complete(ctx, incomplete), *memories(incomplete)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and ("." in args[0] or "/" in args[0]):

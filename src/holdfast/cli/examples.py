@@ -1,0 +1,65 @@
+"""One example for each command, as its help shows it; in this order they can be run."""
+
+from __future__ import annotations
+
+# The three that `holdfast --help` begins with.
+START = ("demo", "observe", "recall")
+
+# words of the command -> the example; chat.jsonl holds three events
+EXAMPLES: dict[str, str] = {
+    "observe": "holdfast observe my.holdfast chat.jsonl --budget '64 MiB'",
+    "believe": "holdfast believe my.holdfast Ana lives_in Porto --scope ana --by Ana",
+    "used": "holdfast used my.holdfast b4.0 'which town is Ana in?'",
+    "recall": "holdfast recall my.holdfast 'where is the spare key?' --tokens 300",
+    "why-not": "holdfast why-not my.holdfast 2 'where is the spare key?'",
+    "log": "holdfast log my.holdfast --limit 20",
+    "beliefs": "holdfast beliefs my.holdfast 'where does Ana live?'",
+    "history": "holdfast history my.holdfast Ana lives_in",
+    "forgotten": "holdfast forgotten my.holdfast 'when did we go sailing?'",
+    "ledger": "holdfast ledger my.holdfast --limit 5",
+    "status": "holdfast status my.holdfast",
+    "doctor": "holdfast doctor my.holdfast",
+    "state put": 'holdfast state put my.holdfast desk \'{"lamp": "on"}\'',
+    "state patch": 'holdfast state patch my.holdfast desk \'{"lamp": "off"}\' --expect 1',
+    "state get": "holdfast state get my.holdfast desk --version 1",
+    "state log": "holdfast state log my.holdfast desk",
+    "state diff": "holdfast state diff my.holdfast desk 1 2",
+    "state declare": "holdfast state declare my.holdfast door '"
+    '{"states": ["shut", "open"], "initial": "shut", "transitions": [["shut", "push", "open"]]}'
+    "'",
+    "state step": "holdfast state step my.holdfast door push --expect shut",
+    "state show": "holdfast state show my.holdfast",
+    "watch": "holdfast watch my.holdfast --once",
+    "snapshot": "holdfast snapshot my.holdfast monday",
+    "state delete": "holdfast state delete my.holdfast desk",
+    "diff": "holdfast diff my.holdfast monday",
+    "fork": "holdfast fork my.holdfast trial.holdfast --snapshot monday",
+    "rollback": "holdfast rollback my.holdfast monday",
+    "grant": "holdfast grant my.holdfast ben read team",
+    "grants": "holdfast grants my.holdfast",
+    "promote": "holdfast promote my.holdfast b4.0 --to /",
+    "revoke": "holdfast revoke my.holdfast mallory",
+    "reinstate": "holdfast reinstate my.holdfast mallory",
+    "retract": "holdfast retract my.holdfast Ana lives_in Porto --scope ana",
+    "new-key": "holdfast new-key example.com/ana --out ana.key",
+    "checkpoint": "holdfast checkpoint my.holdfast --key-file ana.key --out monday.note",
+    "prove": "holdfast prove my.holdfast 1",
+    "verify": "holdfast verify my.holdfast",
+    "export": "holdfast export my.holdfast kept.jsonl",
+    "import": "holdfast import copy.holdfast kept.jsonl --budget '64 MiB'",
+    "resize": "holdfast resize my.holdfast '32 MiB'",
+    "erase": "holdfast erase my.holdfast --event 3",
+    "fidelity": "holdfast fidelity my.holdfast --sample 64",
+    "advise": "holdfast advise my.holdfast --fidelity 0.9",
+    "completion": "holdfast completion bash",
+    "demo": "holdfast demo --budget '704 KiB'",
+    "bench recall": "holdfast bench recall data/locomo --system holdfast --system bm25",
+    "bench write": "holdfast bench write --seconds 5",
+    "bench stream": "holdfast bench stream --events 100000 --budget '16 MiB'",
+    "bench latency": "holdfast bench latency --size 10000 --size 100000",
+    "bench peers": "holdfast bench peers data/locomo --install",
+    "bench tenure": "holdfast bench tenure --embedder none",
+    "bench state": "holdfast bench state --data data --only realmem",
+    "bench retention": "holdfast bench retention --data data --budgets 1,1/4 --only locomo",
+    "bench fidelity": "holdfast bench fidelity --data data --policy demand",
+}
