@@ -3,13 +3,14 @@
 #   make demo       a real stream in a small budget, questions with known evidence, a report
 #   make test       the tests; `make test-slow` adds the long ones
 #   make test-adapters   the adapters, each against the real framework, in an environment of their own
+#   make mcp-conformance    the suite of the Model Context Protocol (needs Node and npm)
 #   make lint       ruff and strict mypy
 #   make docs       run every code block of the documentation, check the generated tables
 #   make bench      figures for this machine; DATA=folder adds recall quality on its data sets
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-adapters lint format docs bench clean
+.PHONY: help demo test test-slow test-adapters mcp-conformance lint format docs bench clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -60,6 +61,9 @@ $(ADAPTERS)/.ready: pyproject.toml
 test-adapters: $(ADAPTERS)/.ready
 	$(ADAPTERS)/bin/python -m pytest tests/adapters $(PYTEST_ARGS)
 	$(ADAPTERS)/bin/python -m pytest tests/test_docs.py -k integrations
+
+mcp-conformance: $(VENV)/.dev
+	@PYTHON=$(BIN)/python scripts/mcp_conformance.sh
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -3,8 +3,8 @@
     python examples/agent.py                    two sessions with a scripted model, no network
     python examples/agent.py --model NAME --base-url URL      talk to it yourself
 
-The memory is ``agent.holdfast`` in the working directory. The model is sent a message at a time, and
-what `recall` returns for it.
+The memory is ``agent.holdfast`` in the working directory. The model is sent one message at a time,
+and what `recall` returns for it.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from holdfast.cli.root import COMMANDS, SECTIONS, cli
 from holdfast.registry import RETENTION
 
 CHAT = ("The spare key is under the blue pot.", "I moved the bicycle.", "Dentist on Thursday.")
-NOT_RUN = {"demo", "bench", "serve", "mcp", "setup"}  # slow, endless, or not in this folder
+NOT_RUN = {"demo", "bench", "serve", "mcp", "setup", "key"}  # slow, endless, elsewhere
 
 
 def leaves() -> Iterator[tuple[str, click.Command]]:
@@ -154,7 +154,10 @@ def test_bench_writes_json_to_standard_output(
     assert json.loads(here.joinpath("o.json").read_text("utf-8")) == {"installed": ["chroma"]}
 
 
-@pytest.mark.parametrize("words", [w for w in LEAVES if "my.holdfast" in EXAMPLES[w]])
+ONES_ON_A_FILE = [w for w in LEAVES if "my.holdfast" in EXAMPLES[w] and w not in NOT_RUN]
+
+
+@pytest.mark.parametrize("words", ONES_ON_A_FILE)
 def test_an_error_is_json_too(words: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     here.joinpath("ana.key").write_text("", "utf-8")
     arguments = [a for a in shlex.split(EXAMPLES[words])[1:] if a not in ("--budget", "64 MiB")]

@@ -61,6 +61,18 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "Check this machine, and a file, for what could go wrong.",
         ),
     },
+    "Plug it in": {
+        "mcp": ("holdfast.cli.mcp:mcp", "Serve one memory to an agent that speaks MCP."),
+        "setup": (
+            "holdfast.cli.setup:setup",
+            "Connect Claude, Cursor, VS Code or Codex to a memory.",
+        ),
+        "serve": (
+            "holdfast.cli.serve:serve",
+            "Serve a folder: HTTP, MCP, and an inspector to look at.",
+        ),
+        "key": ("holdfast.cli.key:key", "Make, list, replace and revoke keys of a folder."),
+    },
     "State": {
         "state": (
             "holdfast.cli.state:state",
