@@ -103,6 +103,8 @@ def everything(seat: Seat, upto: int) -> dict[str, Any]:
         "disputed": lambda: seat.beliefs(status="disputed"),
         "history": lambda: seat.history("staging database"),
         "documents": lambda: seat.documents(),
+        "all documents": lambda: seat.all_documents(),
+        "all of the team": lambda: seat.all_documents(scope="team", deleted=True),
         "team documents": lambda: seat.documents(scope="team"),
         "document": lambda: seat.document("desk"),
         "her document": lambda: seat.document("desk", scope=ANA),

@@ -215,6 +215,11 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("documents", "Name the documents of a scope", {"scope": ""}),
     Operation(
+        "all_documents",
+        "Return every document of a scope and of those inside it",
+        {"scope": "lab"},
+    ),
+    Operation(
         "document_history",
         "Return every version of a document that is kept, oldest first",
         {"name": "desk"},

@@ -269,10 +269,11 @@ class Seat(Rights):
 
     def put_document(
         self, name: str, value: Any, *, scope: str | None = None, expect: int | None = None,
-        key: str | None = None,
+        key: str | None = None, text: str | None = None,
     ) -> Document:  # fmt: skip
         """As `Memory.put_document`; needs "read" and "write"."""
-        return self._memory.put_document(name, value, expect=expect, **self._as_mine(scope, key))
+        mine = self._as_mine(scope, key)
+        return self._memory.put_document(name, value, expect=expect, text=text, **mine)
 
     def patch_document(
         self, name: str, patch: Mapping[str, Any] | Sequence[Mapping[str, Any]], *,
@@ -291,6 +292,10 @@ class Seat(Rights):
     def documents(self, *, scope: str | None = None) -> list[str]:
         """As `Memory.documents`."""
         return self._memory.documents(scope=self._at(scope))
+
+    def all_documents(self, *, scope: str | None = None, deleted: bool = False) -> list[Document]:
+        """As `Memory.all_documents`."""
+        return self._memory.all_documents(scope=self._at(scope), deleted=deleted)
 
     def document_history(self, name: str, *, scope: str | None = None) -> list[Document]:
         """As `Memory.document_history`."""

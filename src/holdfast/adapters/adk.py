@@ -16,7 +16,7 @@ from google.adk.memory.memory_entry import MemoryEntry
 from google.adk.sessions.session import Session
 from google.genai.types import Content, Part
 
-from holdfast.adapters.langgraph_scopes import home, join
+from holdfast.adapters.scopes import home, join
 from holdfast.api.base import seconds
 from holdfast.errors import AccessError, IdempotencyError, NotFoundError
 from holdfast.memory import Memory

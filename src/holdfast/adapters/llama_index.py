@@ -12,7 +12,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallB
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.memory import BaseMemoryBlock
 
-from holdfast.adapters.langgraph_scopes import home, join
+from holdfast.adapters.scopes import home, join
 from holdfast.memory import Memory
 from holdfast.records import Context, Event
 from holdfast.seat import Seat

@@ -18,7 +18,7 @@ from pydantic_ai.conversation_store import (
 )
 from pydantic_ai.messages import ModelMessagesTypeAdapter
 
-from holdfast.adapters.langgraph_scopes import home
+from holdfast.adapters.scopes import home
 from holdfast.errors import ConflictError, EventTooLargeError, NotFoundError
 from holdfast.memory import Memory
 from holdfast.seat import Seat

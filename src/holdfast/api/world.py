@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from holdfast import write
 from holdfast.api.base import Parts, Time, seconds
 from holdfast.errors import NotFoundError
+from holdfast.records import Event
 from holdfast.state.asked import Asked
 from holdfast.state.automaton import Automaton, Declare, Step
 from holdfast.state.automaton import State as AutomatonState
@@ -44,7 +46,7 @@ class WorldApi(Parts):
 
     def put_document(
         self, name: str, value: Any, *, scope: str = "", expect: int | None = None,
-        by: str = "", key: str | None = None,
+        by: str = "", key: str | None = None, text: str | None = None,
     ) -> Document:  # fmt: skip
         """Put a JSON value in the place of a document, or make it.
 
@@ -52,6 +54,9 @@ class WorldApi(Parts):
         ----------
         expect
             The version it must be at (0: it must be new); None: whichever.
+        text
+            Words under which it is recalled: the event `Document.seq` that brings it is then a
+            note of this text, found and evicted like any other. None: no recall finds it.
 
         Raises
         ------
@@ -71,7 +76,7 @@ class WorldApi(Parts):
         >>> on.version, on.value
         (2, {'lamp': 'on'})
         """
-        return self._edit(name, scope, "put", value, expect, by, key)
+        return self._edit(name, scope, "put", value, expect, by, key, text)
 
     def patch_document(
         self, name: str, patch: Mapping[str, Any] | Sequence[Mapping[str, Any]], *,
@@ -100,6 +105,18 @@ class WorldApi(Parts):
         with self._mirror.lock:
             return self._mirror.state.documents.names(scope.strip("/"))
 
+    def all_documents(self, *, scope: str = "", deleted: bool = False) -> list[Document]:
+        """Every document of a scope and of those inside it, at one moment, by scope and name.
+
+        Parameters
+        ----------
+        deleted
+            Also those that are deleted, at the version that deleted them.
+        """
+        self._refresh()
+        with self._mirror.lock:
+            return self._mirror.state.documents.within(scope, deleted)
+
     def document_history(self, name: str, *, scope: str = "") -> list[Document]:
         """Every version of a document that is kept, oldest first."""
         self._refresh()
@@ -114,13 +131,17 @@ class WorldApi(Parts):
 
     def _edit(
         self, name: str, scope: str, form: Form, body: Any, expect: int | None, by: str,
-        key: str | None,
+        key: str | None, text: str | None = None,
     ) -> Document:  # fmt: skip
         check_json(body, "what is put there", MAX_BYTES)
         where = scope.strip("/")
-        edit = Edit(name, where, form, body, expect)
-        said = f"{form} document {name}"
-        receipt = self._change_state(said, where, Asked((edit,), by, Trust.USER), key)
+        asked = Asked((Edit(name, where, form, body, expect),), by, Trust.USER)
+        if text is None:
+            receipt = self._change_state(f"{form} document {name}", where, asked, key)
+        else:
+            note = Event(text, speaker=by or None, kind="note", scope=where, key=key)
+            receipt = write.observe(self._writer, note, asked)
+            self._changed()
         with self._mirror.lock:
             documents = self._mirror.state.documents
             made = documents.made_by(name, where, receipt.seq)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from holdfast.errors import ConflictError, NotFoundError, PatchError
+from holdfast.records import Scope
 from holdfast.state.patch import MAX_BYTES, Json, apply_merge, apply_patch, check_json, clone, diff
 
 Form = Literal["put", "patch", "merge", "delete"]
@@ -135,6 +136,7 @@ at 2; read it, redo the change and send it with expect=2
         self.max_bytes = max_bytes
         self.voided = 0  # edits that did not apply
         self._lines: dict[tuple[str, str], _Line] = {}
+        self._names: dict[str, list[str]] = {}  # of every line, by scope
 
     def check(self, edit: Edit) -> None:
         """Refuse an edit that would not apply to the document as it is now.
@@ -175,6 +177,8 @@ at 2; read it, redo the change and send it with expect=2
         except PatchError:
             self.voided += 1
             return None
+        if key not in self._lines:
+            self._names.setdefault(edit.scope, []).append(edit.name)
         line = self._lines[key] = line or _Line(self.max_bytes)
         line.push(edit, value)
         return line.document(line.version)
@@ -237,8 +241,22 @@ at 2; read it, redo the change and send it with expect=2
 
     def names(self, scope: str) -> list[str]:
         """Return the documents that exist in a scope, sorted."""
-        lines = self._lines.items()
-        return sorted(n for (s, n), line in lines if s == scope and line.value is not _ABSENT)
+        names = self._names.get(scope, ())
+        return sorted(n for n in names if self._lines[scope, n].value is not _ABSENT)
+
+    def within(self, scope: str, deleted: bool = False) -> list[Document]:
+        """Return the documents of a scope and of those inside it, by scope and name.
+
+        `deleted` ones as well, if they are asked for: their versions still count. O(scopes) and
+        what is found.
+        """
+        where = Scope(scope)
+        return [
+            line.document(line.version)
+            for at in sorted(filter(where.covers, self._names))
+            for line in (self._lines[at, name] for name in sorted(self._names[at]))
+            if deleted or line.value is not _ABSENT
+        ]
 
     def diff(self, name: str, scope: str, a: int, b: int) -> list[dict[str, Json]]:
         """Return the RFC 6902 patch from version `a` to `b`; either may be the older.
