@@ -149,6 +149,20 @@ def test_a_bad_line_is_named_and_nothing_is_stored(bad: str) -> None:
         assert memory.import_(good) == 12
 
 
+def test_a_key_known_with_another_body_is_named_and_nothing_is_stored() -> None:
+    with opened() as memory:
+        memory.observe("mine", key="k")
+        lines = ['{"content": "new"}', '{"content": "theirs", "key": "k"}']
+        with pytest.raises(InvalidEventError, match="line 2 is not an event: its idempotency key"):
+            memory.import_(lines)
+        twice = ['{"content": "a", "key": "n"}', '{"content": "b", "key": "n"}']
+        with pytest.raises(InvalidEventError, match="line 2"):
+            memory.import_(twice)
+        assert len(memory) == 1
+        assert memory.import_(twice[:1] * 2) == 2  # the same body twice is one event
+        assert len(memory) == 2
+
+
 def test_a_content_over_the_limit_is_named_by_its_line() -> None:
     with pytest.raises(InvalidEventError, match=r"line 2 .* 11 bytes is over .* 10"):
         list(parse(['{"content": "0123456789"}', '{"content": "0123456789a"}'], largest=10))

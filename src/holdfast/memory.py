@@ -25,6 +25,7 @@ from holdfast.codec import to_record
 from holdfast.commit import Committer
 from holdfast.derive.tokens import count_tokens
 from holdfast.errors import NotFoundError
+from holdfast.exchange import Progress
 from holdfast.extract.base import Extractor
 from holdfast.mirror import Mirror
 from holdfast.models.base import Embedder
@@ -464,16 +465,18 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi, FidelityApi
             events, blocks = len(self._mirror.columns), len(self._mirror.firsts)
         return Verification(not problems, tuple(problems), events, blocks)
 
-    def export(self, out: IO[str]) -> int:
-        """Write every kept event as one JSON object a line; returns how many."""
-        return exchange.export(self.log(), out)
+    def export(self, out: IO[str], *, lossless: bool = False, progress: Progress = None) -> int:
+        """Write every kept event as a line of JSON; how many. `lossless`: all, for `restore`."""
+        if not lossless:
+            return exchange.export(self.log(), out, progress)
+        left_out = [path.stem for path in self._snapshot_files()]
+        with self._committer.still():
+            return exchange.export_whole(self._mirror, self._store, out, left_out, progress)
 
-    def import_(self, lines: Iterable[str], progress: Callable[[int], None] | None = None) -> int:
-        """Observe every event of an export; a bad line is named and nothing is stored.
-
-        Raises `InvalidEventError` for a line that is not an event.
-        """
-        events = list(exchange.parse(lines, self._store.largest_event()))
+    def import_(self, lines: Iterable[str], progress: Progress = None) -> int:
+        """Observe every event of an export, or none: `InvalidEventError` names a bad line."""
+        keys = exchange.known_keys(self._store)
+        events = list(exchange.parse(lines, self._store.largest_event(), keys))
         return self.observe_many(events, progress).events
 
     def settle(self, timeout_s: float = 60.0) -> bool:

@@ -1,17 +1,20 @@
-"""A memory as lines of JSON and back."""
+"""Events as lines of JSON and back."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from typing import IO, Any
 
+from holdfast.codec import digest
 from holdfast.errors import InvalidEventError
 from holdfast.records import Event, Record
+from holdfast.stores.base import Store
 from holdfast.stores.space import LARGEST_EVENT
 from holdfast.write import admit
+from holdfast.written import Append, body_digest
 
 _FIELDS = frozenset(field.name for field in fields(Event))
 _RECORD_ONLY = frozenset(
@@ -19,12 +22,19 @@ _RECORD_ONLY = frozenset(
 )
 
 
-def export(records: Iterable[Record], out: IO[str]) -> int:
+Progress = Callable[[int], None] | None
+"""Is told how much is done."""
+LOSSLESS = "holdfast"
+"""The field of the first line of a lossless export that says it is one; see `exchange.whole`."""
+
+
+def export(records: Iterable[Record], out: IO[str], progress: Progress = None) -> int:
     """One JSON object a line; bytes as base64. Returns the number of lines."""
     n = 0
-    for record in records:
+    for n, record in enumerate(records, 1):
         out.write(json.dumps(to_json(record), ensure_ascii=True) + "\n")
-        n += 1
+        if progress is not None:
+            progress(n)
     return n
 
 
@@ -57,12 +67,14 @@ def to_json(record: Record) -> dict[str, Any]:
     return line
 
 
-def parse(lines: Iterable[str], largest: int = LARGEST_EVENT) -> Iterator[Event]:
+def parse(
+    lines: Iterable[str], largest: int = LARGEST_EVENT, keys: dict[bytes, bytes] | None = None
+) -> Iterator[Event]:
     """Events from lines of JSON, each fit to be stored. Unknown fields go to the metadata.
 
     What was exported below the verbatim tier comes back as a text that quotes what is left, and
     what says how state was changed as a note: it does not change it again. No content may be over
-    `largest` bytes.
+    `largest` bytes, and no key among `keys` with another body; new ones are added to them.
 
     Raises
     ------
@@ -73,10 +85,29 @@ def parse(lines: Iterable[str], largest: int = LARGEST_EVENT) -> Iterator[Event]
         if line.strip():
             try:
                 event = from_json(json.loads(line))
-                admit(event, largest)
+                content = admit(event, largest)
+                if keys is not None:
+                    refuse_conflict(keys, event, content)
             except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
                 raise InvalidEventError(f"line {number} is not an event: {error}") from None
             yield event
+
+
+def known_keys(store: Store) -> dict[bytes, bytes]:
+    """Every idempotency key that a store knows, with the digest of its body."""
+    return {key: body for key, _, body, _ in store.idempotency_keys()}
+
+
+def refuse_conflict(keys: dict[bytes, bytes], event: Event, content: bytes) -> None:
+    """Raise `InvalidEventError` if a key is known with another body; else it is known from now."""
+    if event.key is None:
+        return
+    body = body_digest(Append(event, content, 0, event.at, (), 0, 0, 0))
+    if keys.setdefault(digest(event.key.encode("utf-8", "surrogatepass")), body) != body:
+        raise InvalidEventError(
+            "its idempotency key was used before with another body; give it a new one, or send "
+            "the same body"
+        )
 
 
 def from_json(line: dict[str, Any]) -> Event:
@@ -97,6 +128,11 @@ def from_json(line: dict[str, Any]) -> Event:
         metadata[name] = given[name]
     event = {name: given[name] for name in given.keys() & _FIELDS - {"metadata", "parents"}}
     if "content" not in event:
+        if LOSSLESS in given:
+            raise ValueError(
+                "it begins a lossless export, which makes a memory of its own; import it into a "
+                "file that is not there yet"
+            )
         raise ValueError("it has no 'content' (nor 'text')")
     if event.get("kind") == "state":
         event |= {
