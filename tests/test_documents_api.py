@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import AccessError, ConflictError, NotFoundError
+from holdfast import Memory
+from holdfast.errors import AccessError, BudgetError, ConflictError, NotFoundError
 from holdfast.records import Scope
 from holdfast.state.documents import Documents, Edit
 
@@ -89,3 +95,38 @@ def test_a_seat_tells_in_its_own_name() -> None:
         assert memory.all_documents() == []
         memory.reinstate("agent/bo")
         assert [one.value for one in memory.all_documents()] == [1]
+
+
+def test_a_full_memory_takes_documents_again_once_others_are_deleted(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "full.holdfast", budget="1 MiB") as memory:
+        made = 0
+        with contextlib.suppress(BudgetError):
+            for made in itertools.count():
+                memory.put_document(f"d{made}", {"noise": os.urandom(3000).hex()})
+        for n in range(made - 5):
+            memory.delete_document(f"d{n}")
+        for n in range(20):
+            memory.put_document(f"new{n}", {"noise": os.urandom(8000).hex()})
+        assert len(memory.documents()) == 25
+        assert memory.verify().ok
+
+
+def test_several_edits_are_one_change(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "a.holdfast", budget="1 MiB") as memory:
+        memory.put_document("a", 1, scope="lab")
+        both = [Edit("b", "/lab/", "put", 2), Edit("a", "lab", "put", 3, expect=2)]
+        with pytest.raises(ConflictError, match="expected at version 2 but is at 1"):
+            memory.edit_documents(both)
+        assert memory.documents(scope="lab") == ["a"]
+        memory.edit_documents([both[0], Edit("a", "lab", "put", 3, expect=1)])
+        found = memory.all_documents(scope="lab")
+        assert [(one.name, one.value, one.version) for one in found] == [("a", 3, 2), ("b", 2, 1)]
+        assert found[0].seq == found[1].seq
+        memory.edit_documents([])
+        assert len(memory) == 2
+        bo = memory.seat("agent/bo")
+        with pytest.raises(AccessError):
+            bo.edit_documents([Edit("c", "agent/bo", "put", 1), Edit("a", "lab", "delete")])
+        assert bo.documents() == []
+        bo.edit_documents([Edit("c", "agent/bo", "put", 1)])
+        assert bo.document("c").value == 1

@@ -24,7 +24,7 @@ from holdfast.state.asked import Asked, Place
 from holdfast.state.journal import encode
 from holdfast.state.records import Change
 from holdfast.stores.base import Store, Transaction
-from holdfast.upkeep import shelve, train
+from holdfast.upkeep import let_go, shelve, train
 from holdfast.written import (
     Embedded,
     Outcome,
@@ -204,11 +204,9 @@ class Committer:
             changes = Changes()
             with self._store.transaction(need) as tx:
                 self._catch_up()
-                losses = self._retainer.make_room(
-                    tx, self._mirror, changes, lambda: -tx.room_for(need)
-                )
+                losses = let_go(self._retainer, tx, self._store, self._mirror, changes, need)
                 total = total + losses
-                done = tx.fits(need)
+                done = tx.fits(need) and not changes.trimmed
                 if done:
                     if not self._mirror.audit.saved:
                         self._mirror.audit.save(tx)  # with the first event
@@ -219,7 +217,7 @@ class Committer:
                     train(self._mirror, self._store, tx, changes)
             self._mirror.audit.saved |= done
             self._mirror.apply(changes)
-            if not done and not losses:
+            if not (done or losses or changes.trimmed):
                 raise BudgetError(f"{need} bytes do not fit the budget; nothing was written")
         i = 0
         for ticket in batch:

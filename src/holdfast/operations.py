@@ -213,6 +213,12 @@ OPERATIONS: tuple[Operation, ...] = (
         {"name": "desk", "version": 1},
         command="state get",
     ),
+    Operation(
+        "edit_documents",
+        "Make several edits of documents in one change, all or none",
+        {"edits": '[Edit("desk", "lab", "put", {"lamp": "off"})]'},
+        effect="local",
+    ),
     Operation("documents", "Name the documents of a scope", {"scope": ""}),
     Operation(
         "all_documents",

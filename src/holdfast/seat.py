@@ -15,7 +15,7 @@ from holdfast.records import BulkReceipt, Context, Event, Hit, Kind, Receipt, Re
 from holdfast.rights import Bounds, Recalling, Rights, Stating, only
 from holdfast.state.automaton import Automaton
 from holdfast.state.automaton import State as AutomatonState
-from holdfast.state.documents import Document
+from holdfast.state.documents import Document, Edit
 from holdfast.state.records import Belief, BeliefKind, Change, Claim, Trust
 
 
@@ -288,6 +288,12 @@ class Seat(Rights):
     ) -> None:  # fmt: skip
         """As `Memory.delete_document`; needs "read" and "write"."""
         self._memory.delete_document(name, expect=expect, **self._as_mine(scope, key))
+
+    def edit_documents(self, edits: Sequence[Edit], *, key: str | None = None) -> None:
+        """As `Memory.edit_documents`; needs "read" and "write" in the scope of each."""
+        for one in edits:
+            self._as_mine(one.scope, None)
+        self._memory.edit_documents(edits, by=self.principal, key=self._key(key))
 
     def documents(self, *, scope: str | None = None) -> list[str]:
         """As `Memory.documents`."""

@@ -1,12 +1,38 @@
-"""What a commit does beside: it learns a dictionary once, and keeps stretches of the index."""
+"""What a commit does beside: making room, learning a dictionary, keeping stretches of the index."""
 
 from __future__ import annotations
 
 from holdfast.codec import DICTIONARY_BLOCKS
+from holdfast.errors import BudgetError
 from holdfast.mirror import Changes, Mirror
+from holdfast.retain import Losses, Retainer, trim
 from holdfast.stores.base import Store, Transaction
 
 _PAGE = 4096
+
+
+def let_go(
+    retainer: Retainer, tx: Transaction, store: Store, mirror: Mirror, changes: Changes, need: int
+) -> Losses:
+    """Make room: in the journal of state, if it is over its share, and otherwise in the log.
+
+    Raises
+    ------
+    BudgetError
+        If nothing in either may go.
+    """
+    if not tx.fits(need):
+        trim(tx, store, mirror, changes, 0, store.capacity())
+    if changes.trimmed:
+        return Losses()
+    try:
+        return retainer.make_room(tx, mirror, changes, lambda: -tx.room_for(need))
+    except BudgetError:
+        mirror.cut.again = 0  # it was not worth another look; now it is
+        trim(tx, store, mirror, changes, 0, store.capacity())
+        if not changes.trimmed:
+            raise
+        return Losses()
 
 
 def train(mirror: Mirror, store: Store, tx: Transaction, changes: Changes) -> None:

@@ -22,9 +22,7 @@ from holdfast.adapters.scopes import home
 from holdfast.errors import ConflictError, EventTooLargeError, NotFoundError
 from holdfast.memory import Memory
 from holdfast.seat import Seat
-from holdfast.state.asked import Asked
 from holdfast.state.documents import Edit, Form
-from holdfast.state.records import Trust
 
 _RECORD: TypeAdapter[ConversationRecord] = TypeAdapter(ConversationRecord)
 _PIECE = 1 << 17  # characters of a message to a document, which holds at most 1 MiB
@@ -195,7 +193,7 @@ class PydanticAIStore(ConversationStore):
             record = self._edit(_record(conversation_id), "put", value, version)
             # A conflict is looked into again: it may be about the entry alone.
             with contextlib.suppress(ConflictError):
-                self._commit(f"save conversation {conversation_id}", *edits, *held, record)
+                self._commit(*edits, *held, record)
                 return
 
     def _delete(self, conversation_id: str, expected: str) -> None:
@@ -216,7 +214,7 @@ class PydanticAIStore(ConversationStore):
                 edits.append(self._edit(_message(entry_id), "delete", None, at))
                 edits += [self._edit(_piece(entry_id, n), "delete") for n in range(value["more"])]
             with contextlib.suppress(ConflictError):
-                self._commit(f"delete conversation {conversation_id}", *edits)
+                self._commit(*edits)
                 return
 
     def _chain(self, tip: str | None, known: AbstractSet[str]) -> dict[str, tuple[int, Any]]:
@@ -230,20 +228,16 @@ class PydanticAIStore(ConversationStore):
             tip = value["parent"]
         return found
 
-    def _commit(self, said: str, *edits: Edit) -> None:
+    def _commit(self, *edits: Edit) -> None:
         """Make all edits in one write; in several, in this order, if they are too much for one."""
-        memory, by = self._memory, ""
-        if isinstance(memory, Seat):
-            by = memory._as_mine(self._scope, None)["by"]
-            memory = memory._memory
         try:
-            memory._change_state(said, self._scope, Asked(edits, by, Trust.USER))
+            self._memory.edit_documents(edits)
         except EventTooLargeError:
             if len(edits) < 2:
                 raise
             half = len(edits) // 2
-            self._commit(said, *edits[:half])
-            self._commit(said, *edits[half:])
+            self._commit(*edits[:half])
+            self._commit(*edits[half:])
 
 
 def _tips(record: Mapping[str, Any]) -> list[str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from holdfast import write
@@ -98,6 +99,43 @@ class WorldApi(Parts):
     ) -> None:  # fmt: skip
         """Delete a document; its versions stay readable. Raises as `put_document` does."""
         self._edit(name, scope, "delete", None, expect, by, key)
+
+    def edit_documents(
+        self, edits: Sequence[Edit], *, by: str = "", key: str | None = None
+    ) -> None:
+        """Make several edits of documents in one change: all of them, or none.
+
+        Parameters
+        ----------
+        edits
+            What to do, in this order; each with its own scope and, if it matters, the version that
+            it expects. The event that brings them lies in the scope of the last.
+
+        Raises
+        ------
+        ConflictError, PatchError
+            If one of them cannot be made; nothing is written.
+        EventTooLargeError
+            If they are too much for one write.
+
+        Examples
+        --------
+        >>> import tempfile, os
+        >>> from holdfast import Memory
+        >>> from holdfast.state.documents import Edit
+        >>> path = os.path.join(tempfile.mkdtemp(), "a.holdfast")
+        >>> with Memory.open(path, budget="1 MiB") as memory:
+        ...     memory.edit_documents([Edit("a", "lab", "put", 1), Edit("b", "lab", "put", 2)])
+        ...     memory.documents(scope="lab")
+        ['a', 'b']
+        """
+        asked = [replace(one, scope=one.scope.strip("/")) for one in edits]
+        if not asked:
+            return
+        for one in asked:
+            check_json(one.body, f"what document {one.name!r} is given", MAX_BYTES)
+        said = f"edit {len(asked)} documents, {asked[-1].name} the last"
+        self._change_state(said, asked[-1].scope, Asked(tuple(asked), by, Trust.USER), key)
 
     def documents(self, *, scope: str = "") -> list[str]:
         """The names of the documents of a scope, not of those inside it."""
