@@ -23,6 +23,7 @@ from holdfast.errors import (
 )
 from holdfast.seat import Seat
 from holdfast.state.automaton import Automaton
+from holdfast.state.documents import Edit
 from holdfast.state.records import Evidence, Trust
 
 from worlds import T0, WORDS, opened
@@ -148,6 +149,8 @@ def errors(seat: Seat, seqs: list[int]) -> dict[str, Any]:
     found["observe_many"] = told(lambda: seat.observe_many([Event("x", scope=ANA)]))
     found["retract"] = told(lambda: seat.retract("rule", "port", scope=ANA))
     found["put_document"] = told(lambda: seat.put_document("desk", 1, scope=ANA, expect=7))
+    edit = Edit("desk", ANA, "put", 1, expect=7)
+    found["edit_documents"] = told(lambda: seat.edit_documents([edit]))
     found["patch_document"] = told(lambda: seat.patch_document("desk", {}, scope=ANA))
     found["delete_document"] = told(lambda: seat.delete_document("desk", scope=ANA))
     found["declare"] = told(lambda: seat.declare(OVEN, scope=ANA))
@@ -301,6 +304,7 @@ def test_what_may_only_be_written_is_not_told() -> None:
             lambda: bo.patch_document("desk", {}, scope="box"),
             lambda: bo.put_document("desk", {}, scope="box", expect=0),
             lambda: bo.delete_document("desk", scope="box"),
+            lambda: bo.edit_documents([Edit("desk", "box", "delete")]),
             lambda: bo.declare(OVEN, scope="box"),
             lambda: bo.step("oven", "heat", scope="box"),
         ):
@@ -319,6 +323,7 @@ def test_all_that_is_written_bears_the_name_of_the_principal() -> None:
         bo.observe_many(["one", Event("two", scope=f"{BO}/x")])
         bo.believe("kelp", "colour", "green")
         bo.put_document("desk", {})
+        bo.edit_documents([Edit("desk", BO, "put", {"n": 1}, source="owner", others=("owner",))])
         bo.declare(OVEN)
         bo.step("oven", "heat")
         bo.promote(bo.beliefs(predicate="colour")[0].id, f"{BO}/shown")
