@@ -291,8 +291,8 @@ class Seat(Rights):
 
     def edit_documents(self, edits: Sequence[Edit], *, key: str | None = None) -> None:
         """As `Memory.edit_documents`; needs "read" and "write" in the scope of each."""
-        for one in edits:
-            self._as_mine(one.scope, None)
+        for scope in {one.scope for one in edits}:
+            self._as_mine(scope, None)
         self._memory.edit_documents(edits, by=self.principal, key=self._key(key))
 
     def documents(self, *, scope: str | None = None) -> list[str]:

@@ -315,6 +315,17 @@ def test_missing_terms_are_counted() -> None:
         index.seal()
 
 
+def test_counts_are_exact_beside_a_part_without_terms() -> None:
+    index = built({0: ([], 0), 1: ([], 0)})
+    index.seal()
+    for row, words in ((2, [7, 9]), (3, [7])):
+        index.add(row, words, len(words))
+    index.seal()
+    none = np.array([], np.int64)
+    assert index.counts(np.array([5, 7, 9], np.uint32), none).tolist() == [0, 2, 1]
+    assert index.counts(np.array([7], np.uint32), np.array([3])).tolist() == [1]
+
+
 def test_bad_arguments_are_named() -> None:
     index = built({5: ([1], 1)})
     with pytest.raises(ValueError, match="row 5 may be held"):

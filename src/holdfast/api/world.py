@@ -7,12 +7,13 @@ from typing import Any
 
 from holdfast import write
 from holdfast.api.base import Parts, Time, seconds
-from holdfast.errors import NotFoundError
+from holdfast.errors import EventTooLargeError, NotFoundError
 from holdfast.records import Event
 from holdfast.state.asked import Asked
 from holdfast.state.automaton import Automaton, Declare, Step
 from holdfast.state.automaton import State as AutomatonState
 from holdfast.state.documents import Document, Edit, Form
+from holdfast.state.journal import MOST_PER_EVENT
 from holdfast.state.patch import MAX_BYTES, check_json
 from holdfast.state.records import Trust
 
@@ -107,15 +108,15 @@ class WorldApi(Parts):
         Parameters
         ----------
         edits
-            What to do, in this order; each with its own scope and, if it matters, the version that
-            it expects. The event that brings them lies in the scope of the last.
+            What to do, in this order, each with its own scope; each is checked against what is
+            there before all of them. The event that brings them lies in the scope of the last.
 
         Raises
         ------
         ConflictError, PatchError
             If one of them cannot be made; nothing is written.
         EventTooLargeError
-            If they are too much for one write.
+            If they are too much for one write, or over 4,096.
 
         Examples
         --------
@@ -132,6 +133,10 @@ class WorldApi(Parts):
         asked = [Edit(e.name, e.scope.strip("/"), e.form, e.body, e.expect) for e in edits]
         if not asked:
             return
+        if len(asked) > MOST_PER_EVENT:
+            raise EventTooLargeError(
+                f"{len(asked)} edits are asked for at once; ask for {MOST_PER_EVENT} at the most"
+            )
         for one in asked:
             check_json(one.body, f"what document {one.name!r} is given", MAX_BYTES)
         said = f"edit {len(asked)} documents, {asked[-1].name} the last"

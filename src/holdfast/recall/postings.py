@@ -135,9 +135,11 @@ class Postings:
         counts = self._tail.held(terms, gone).astype(np.int64)
         for part in self._parts.values():
             segment = part.segment
+            if not len(segment.terms):
+                continue  # all of its documents are bytes
             at = segment.terms.searchsorted(terms)
             here = (segment.terms.take(at, mode="clip") == terms).nonzero()[0]
-            if not len(segment.terms) or not len(here):
+            if not len(here):
                 continue
             starts, ends = segment.offsets[at[here]], segment.offsets[at[here] + 1]
             looked = np.minimum(ends - starts, most)
