@@ -1,0 +1,8 @@
+"""The inspector: pages that show what a memory holds, why, and what it let go of. Read-only."""
+
+from __future__ import annotations
+
+from holdfast.inspector.app import routes
+from holdfast.inspector.rates import Rates
+
+__all__ = ["Rates", "routes"]
