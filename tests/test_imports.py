@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("fidelity.question", "fidelity.sample", "fidelity.tally", "fidelity.worth"),
     ("paged", "uses", "ledger", "fidelity.cells", "fidelity.probe", "fidelity.probes"),
     ("mirror",),
-    ("charge", "salience"),
+    ("charge", "salience", "pins"),
     ("retain",),
     ("written", "selector", "upkeep"),
     ("commit", "write", "read", "exchange", "verify", "backlog", "rewrite", "erase"),

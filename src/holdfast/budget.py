@@ -34,7 +34,7 @@ def parse_bytes(size: int | str) -> int:
         unit = match and _UNITS.get(match[2].lower())
         if not match or not unit:
             raise BudgetError(f"{size!r} is not a size; write it like '64 MiB' or 67108864")
-        nbytes = int(float(match[1]) * unit)
+        nbytes = int(min(float(match[1]) * unit, 2.0**62))  # an absurd one stays a number
     if nbytes <= 0:
         raise BudgetError(f"a budget of {size!r} is not positive; write it like '64 MiB'")
     return nbytes

@@ -17,14 +17,15 @@ from holdfast.derive.episodes import OPEN_SCOPES, Episodes
 from holdfast.derive.surprise import Surprise
 from holdfast.errors import BudgetError, ClosedError, HoldfastError, NotFoundError
 from holdfast.mirror import Changes, Mirror
+from holdfast.pins import most_pinned, pinned_bytes, refuse_if_pinned, too_much_pinned
 from holdfast.recall.columns import NO_EPISODE
 from holdfast.records import Receipt, Tier
-from holdfast.retain import Losses, Retainer, cut, put_block, refuse_if_pinned, trim
+from holdfast.retain import Losses, Retainer, cut, put_block, trim
 from holdfast.state.asked import Asked, Place
 from holdfast.state.journal import encode
 from holdfast.state.records import Change
 from holdfast.stores.base import Store, Transaction
-from holdfast.upkeep import let_go, shelve, train
+from holdfast.upkeep import let_go, shelve, spare_for, train
 from holdfast.written import (
     Embedded,
     Outcome,
@@ -194,8 +195,8 @@ class Committer:
             self._mirror.shelf.segment_bytes if due else 0
         )
         need += 0 if self._mirror.audit.saved else _FOUNDING_BYTES
-        total = Losses()
-        done = False
+        spare = spare_for(flat)
+        total, done = Losses(), False
         if self._suspect or self._store.stale():
             with self._store.exclusive():
                 self._catch_up()
@@ -204,9 +205,9 @@ class Committer:
             changes = Changes()
             with self._store.transaction(need) as tx:
                 self._catch_up()
-                losses = let_go(self._retainer, tx, self._store, self._mirror, changes, need)
+                losses = let_go(self._retainer, tx, self._store, self._mirror, changes, need, spare)
                 total = total + losses
-                done = tx.fits(need) and not changes.trimmed
+                done = tx.fits(need) and tx.room_for(need + spare) >= 0 and not changes.trimmed
                 if done:
                     if not self._mirror.audit.saved:
                         self._mirror.audit.save(tx)  # with the first event
@@ -381,7 +382,7 @@ class Committer:
         outcomes: list[Row | Outcome | HoldfastError] = []
         keyed: list[tuple[bytes, bytes, int]] = []
         here: dict[bytes, tuple[bytes, int]] = {}
-        seq = self._mirror.next_seq
+        seq, pinned = self._mirror.next_seq, 0
         now = max(round(self._clock(), 3), self._mirror.last_recorded)  # clocks are set back
         for change in flat:
             if isinstance(change, Used):
@@ -406,6 +407,11 @@ class Committer:
                     same = stored[0] == body
                     again = receipt_again(stored[1], self._mirror.state.entries)
                     outcomes.append(again if same else conflict(event.key))
+                    continue
+            if event.pinned:
+                pinned = (pinned or pinned_bytes(self._mirror)) + len(change.content)
+                if pinned > (most := most_pinned(self._store)):
+                    outcomes.append(too_much_pinned(most))
                     continue
             at = now if change.at is None else change.at
             if change.asked is not None:

@@ -366,21 +366,6 @@ def trim(
     tx.delete_cells("state", changes.trimmed)
 
 
-def refuse_if_pinned(store: Store, mirror: Mirror, budget: int) -> None:
-    """Raise `BudgetError` if what may not be lowered is too much for another budget."""
-    columns = mirror.columns
-    fixed = columns.alive & columns.pinned
-    cost = Charges(mirror).costs(np.arange(columns.n))[np.arange(columns.n), columns.tier]
-    held = int(cost[fixed].sum()) + sum(len(row.body) for row in mirror.tail)
-    over = store.excess(budget)
-    droppable = int(cost[columns.alive & ~fixed].sum())
-    if over > 0 and held and over > 0.8 * droppable:
-        raise BudgetError(
-            f"{held} bytes are pinned or not yet sealed and cannot fit a budget of {budget}; "
-            "unpin something or choose a larger one: nothing was changed"
-        )
-
-
 def put_block(
     tx: Transaction, mirror: Mirror, changes: Changes, block: Block, packed: bool = False
 ) -> None:

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from holdfast.codec import DICTIONARY_BLOCKS
 from holdfast.errors import BudgetError
 from holdfast.mirror import Changes, Mirror
+from holdfast.pins import ERASING_BYTES
 from holdfast.retain import Losses, Retainer, trim
 from holdfast.stores.base import Store, Transaction
+from holdfast.written import Append, Written
 
 _PAGE = 4096
 
 
+def spare_for(changes: Iterable[Written]) -> int:
+    """Bytes to leave free for an erasure to work in, where something comes that only it removes."""
+    states = (one.asked for one in changes if isinstance(one, Append))
+    return ERASING_BYTES if any(asked is not None and asked.stays for asked in states) else 0
+
+
 def let_go(
-    retainer: Retainer, tx: Transaction, store: Store, mirror: Mirror, changes: Changes, need: int
-) -> Losses:
+    retainer: Retainer, tx: Transaction, store: Store, mirror: Mirror, changes: Changes, need: int,
+    spare: int = 0,
+) -> Losses:  # fmt: skip
     """Make room: in the journal of state, if it is over its share, and otherwise in the log.
+
+    `spare` bytes are to be left beside what is needed.
 
     Raises
     ------
     BudgetError
         If nothing in either may go.
     """
-    if not tx.fits(need):
+
+    def missing() -> int:
+        return -tx.room_for(need + spare)
+
+    if not tx.fits(need) or missing() > 0:
         trim(tx, store, mirror, changes, 0, store.capacity())
     if changes.trimmed:
         return Losses()
     try:
-        return retainer.make_room(tx, mirror, changes, lambda: -tx.room_for(need))
+        return retainer.make_room(tx, mirror, changes, missing)
     except BudgetError:
         mirror.cut.again = 0  # it was not worth another look; now it is
         trim(tx, store, mirror, changes, 0, store.capacity())

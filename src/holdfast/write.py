@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,9 +32,10 @@ Counter = Callable[[str], int]
 
 LABEL_BYTES = 1024  # speaker, role, channel, scope and key, each
 METADATA_BYTES = 65_536
+METADATA_DEPTH = 64
 PARENTS = 1024
 MOST_CLAIMS = 64  # that are read from one event
-_LATEST = 253_402_300_800.0  # the year 10000
+LATEST = 253_402_300_800.0  # seconds: the year 10000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def admit(event: Event, largest: int, asked: Asked | None = None) -> bytes:
             'observe it as a "note"'
         )
     if event.at is not None and not (
-        isinstance(event.at, (int, float)) and math.isfinite(event.at) and abs(event.at) < _LATEST
+        isinstance(event.at, (int, float)) and math.isfinite(event.at) and abs(event.at) < LATEST
     ):
         raise InvalidEventError(f"at={event.at!r} is no time; give POSIX seconds (UTC)")
     for name, value in (
@@ -126,6 +127,8 @@ def admit(event: Event, largest: int, asked: Asked | None = None) -> bytes:
             _check_label(name, value)
     if event.metadata:
         _check_metadata(event.metadata)
+    if not isinstance(event.pinned, bool):
+        raise InvalidEventError("pinned must be true or false")
     if event.parents != () and not _are_parents(event.parents):
         raise InvalidEventError(f"parents must be at most {PARENTS} sequence numbers")
     return content
@@ -222,7 +225,9 @@ def _label_bytes(event: Event) -> int:
 
 def _check_metadata(metadata: Any) -> None:
     try:
-        size = len(json.dumps(dict(metadata), sort_keys=True))
+        if _is_deeper(dict(metadata), METADATA_DEPTH):
+            raise ValueError(f"it is nested over {METADATA_DEPTH} levels deep")
+        size = len(json.dumps(dict(metadata), sort_keys=True, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InvalidEventError(f"metadata must be what JSON can hold: {error}") from None
     if size > METADATA_BYTES:
@@ -230,6 +235,14 @@ def _check_metadata(metadata: Any) -> None:
             f"metadata of {size} bytes is over the limit of {METADATA_BYTES}; "
             "put large things into the content"
         )
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether containers lie in one another over so many levels deep."""
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    inside = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inside)
 
 
 def to_events(items: Iterable[Event | str | bytes]) -> Iterator[Event]:

@@ -20,6 +20,7 @@ pytest.importorskip("langgraph.checkpoint", reason="needs the extra langgraph")
 
 from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from holdfast import Memory
 from holdfast.adapters import LangGraphSaver
@@ -424,3 +425,17 @@ def test_channels_stored_as_changes_stay_whole(tmp_path: Path, durability: Any) 
         saver.prune(["t"])
         assert ours.get_state(config).values == theirs.get_state(config).values
         assert len(memory.all_documents(deleted=True)) < 40
+
+
+def test_what_somebody_else_wrote_runs_no_code(tmp_path: Path) -> None:
+    """A checkpoint may name a class; only those that are data are made again."""
+    ormsgpack = pytest.importorskip("ormsgpack")
+    evil = ormsgpack.packb(
+        ormsgpack.Ext(0, ormsgpack.packb(("os", "system", "touch " + str(tmp_path / "ran"))))
+    )
+    with Memory.open(tmp_path / "m.holdfast", budget="4 MiB") as memory:
+        saver = LangGraphSaver(memory, scope="threads")
+        saver.serde.loads_typed(("msgpack", evil))
+        assert not (tmp_path / "ran").exists()
+        JsonPlusSerializer(allowed_msgpack_modules=True).loads_typed(("msgpack", evil))
+        assert (tmp_path / "ran").exists(), "it would have run"

@@ -222,7 +222,7 @@ class AdkMemoryService(BaseMemoryService):
             role=content.role,
             scope=scope,
             metadata={name: value for name, value in kept.items() if value},
-            key=None if id is None else f"adk:{scope}:{id}",
+            key=None if id is None else f"adk:{join(scope, id)}",
         )
 
 

@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from holdfast.adapters.langgraph_history import Slot, pack, spare, unpack
 from holdfast.adapters.scopes import home, join, split
@@ -50,7 +51,9 @@ class LangGraphSaver(BaseCheckpointSaver[int]):
     history
         Checkpoints that are kept of each namespace of a thread, the newest; at least 1.
     serde
-        As for LangGraph's own savers.
+        As for LangGraph's own savers; but by default only types that LangGraph knows as safe are
+        made again from what is read, since whoever was granted the scope may have written it. For
+        others, give `JsonPlusSerializer` the list of their modules.
 
     Raises
     ------
@@ -95,7 +98,8 @@ class LangGraphSaver(BaseCheckpointSaver[int]):
     ) -> None:
         if history < 1:
             raise ValueError(f"history is {history}; give 1 or more: the newest always stays")
-        super().__init__(serde=serde)
+        # What is read may be written by anybody with a grant, and names of classes are not data.
+        super().__init__(serde=serde or JsonPlusSerializer(allowed_msgpack_modules=None))
         self._memory = memory
         self._scope = home(memory, scope)
         self._history = history

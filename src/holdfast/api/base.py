@@ -133,7 +133,11 @@ def scopes(scope: Scopes) -> tuple[str, ...]:
 
 def seconds(when: Time) -> float | None:
     """POSIX seconds from a number, a datetime or an ISO 8601 text; naive times are UTC."""
-    if when is None or isinstance(when, (int, float)):
+    if when is None:
+        return when
+    if isinstance(when, (int, float)):
+        if not abs(when) < write.LATEST:
+            raise InvalidEventError(f"{when!r} is no time; give POSIX seconds (UTC)")
         return when
     try:
         parsed = datetime.fromisoformat(when) if isinstance(when, str) else when

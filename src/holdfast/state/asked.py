@@ -68,6 +68,11 @@ class Asked:
         """Whether it must be checked against a state that nothing uncommitted is laid over."""
         return not all(isinstance(one, (Claim, Use)) for one in self.operations)
 
+    @property
+    def stays(self) -> bool:
+        """Whether it brings what is never let go of to make room: all but its past is kept."""
+        return any(isinstance(one, Edit) and one.form != "delete" for one in self.operations)
+
     def to_json(self) -> list[Any]:
         """What tells it from another, but for the events that its evidence is in."""
         bare = [replace(o, evidence=()) if isinstance(o, Claim) else o for o in self.operations]

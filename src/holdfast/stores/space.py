@@ -22,6 +22,7 @@ from holdfast.errors import BudgetError, StorageFullError, StoreBusyError
 PAGE = 4096
 FRAME = PAGE + 24  # a page in the write-ahead log, with its header
 SMALLEST_BUDGET = 640 * 1024
+LARGEST_BUDGET = 2**40
 LARGEST_EVENT = 16 * 1024 * 1024
 
 _WAL_SMALLEST, _WAL_LARGEST = 256 * 1024, 4 * 1024 * 1024
@@ -265,8 +266,13 @@ def vector_pages(gap: int, nbytes: int) -> float:
     return min(abs(gap) * own, 4 + own)
 
 
-def check_smallest(budget: int) -> None:
-    """Refuse a budget that could not hold the file's own structures."""
+def check_size(budget: int) -> None:
+    """Refuse a budget that could not hold the file's own structures, or that nobody has RAM for."""
+    if budget > LARGEST_BUDGET:
+        raise BudgetError(
+            f"a budget is at most {LARGEST_BUDGET} bytes, for all that is kept is indexed in RAM; "
+            "name a smaller one"
+        )
     if budget < SMALLEST_BUDGET:
         raise BudgetError(
             f"a budget of {budget} bytes is too small for the file's own structures; "

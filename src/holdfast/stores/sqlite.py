@@ -21,7 +21,7 @@ from holdfast.stores.seals import meta_problems, seal_meta, sealed, unsealed, wh
 from holdfast.stores.space import (
     PAGE,
     Space,
-    check_smallest,
+    check_size,
     pages_for,
     pragma,
     size_of,
@@ -80,7 +80,7 @@ class SqliteStore:
             raise NotFoundError(f"there is no directory {self.path.parent}")
         check_filesystem(self.path)
         if budget is not None:
-            check_smallest(budget)
+            check_size(budget)
         if 0 < size_of(self.path) < 512:
             raise CorruptStoreError(f"{self.path} is too short to be a Holdfast memory")
         self._lock = FileLock(self.path.with_name(self.path.name + "-lock"), _PATIENCE_S)
@@ -182,10 +182,10 @@ class SqliteStore:
         return self._space.slack()
 
     def check_budget(self, budget: int) -> None:
-        check_smallest(budget)
+        check_size(budget)
 
     def resize(self, budget: int) -> None:
-        check_smallest(budget)
+        check_size(budget)
         with translated(self.path), self._writing():
             self._adopt(budget)
 
