@@ -204,6 +204,41 @@ def latency(
 
 
 @bench.command()
+@data_option
+@where_option
+@click.option("--events", default=20_000, show_default=True, help="Events held.")
+@click.option("--budget", default="64 MiB", show_default=True, help="Bytes on disk.")
+@click.option("--seconds", default=3.0, show_default=True, help="Length of each measurement.")
+@click.option("--repeats", default=2, show_default=True, help="Rounds; figures are medians.")
+@json_option
+def server(
+    data: str | None,
+    directory: str,
+    events: int,
+    budget: str,
+    seconds: float,
+    repeats: int,
+    out: str | None,
+) -> None:
+    """Measure the server beside the engine it stands on, and what it does under overload."""
+    from holdfast.models.extras import need
+
+    need("uvicorn", "server")
+    from holdfast.bench.server import run, tables
+
+    result = run(
+        data=data,
+        directory=directory,
+        events=events,
+        budget=budget,
+        seconds=seconds,
+        repeats=repeats,
+        progress=_say,
+    )
+    _give_tables(result, out, tables)
+
+
+@bench.command()
 @click.argument("directory", required=False, type=click.Path(exists=True, file_okay=False))
 @click.option("--peer", "peers", multiple=True, help="Which; more than once for more. All if none.")
 @click.option("--install", is_flag=True, help="Make the peers' environments first (uses pip).")

@@ -29,7 +29,7 @@ PORT = 8642
 @click.option("--embedder", help="A model for recall by meaning, for all memories.")
 @click.option("--retention", default="demand", show_default=True, help="What chooses what to keep.")
 @click.option("--most-open", default=16, show_default=True, help="Memories open at once.")
-@click.option("--waiting", default=16, show_default=True, help="Reads that may wait; more get 429.")
+@click.option("--waiting", default=7, show_default=True, help="Reads that may wait; more get 429.")
 @click.option("--issuer", help="Take the tokens of this OpenID Connect issuer, too.")
 @click.option("--audience", help="What such a token must be for.")
 @click.option("--jwks", help="Where the issuer's public keys are: an https address, or a file.")

@@ -103,8 +103,18 @@ def status_of(failure: Exception) -> int:
     return 422 if isinstance(failure, HoldfastError) and isinstance(failure, ValueError) else 500
 
 
+def described(failure: Exception) -> dict[str, Any]:
+    """The problem details of a failure, whose message names no content."""
+    return {
+        "type": "about:blank",
+        "title": type(failure).__name__,
+        "status": status_of(failure),
+        "detail": str(failure),
+    }
+
+
 def problem(failure: Exception, **more: Any) -> Response:
-    """The answer that tells of a failure, whose message names no content."""
+    """The answer that tells of a failure."""
     status = status_of(failure)
     headers = {"cache-control": "no-store"}
     if isinstance(failure, OverloadedError):
@@ -115,13 +125,7 @@ def problem(failure: Exception, **more: Any) -> Response:
         headers["www-authenticate"] = 'Bearer realm="holdfast"'
     if isinstance(failure, RefusedError):
         headers |= failure.headers
-    told = {
-        "type": "about:blank",
-        "title": type(failure).__name__,
-        "status": status,
-        "detail": str(failure),
-        **more,
-    }
+    told = {**described(failure), **more}
     return JSONResponse(told, status, headers, media_type="application/problem+json")
 
 

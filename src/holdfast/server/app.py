@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -14,11 +14,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
-from holdfast.errors import CredentialError
+from holdfast.errors import CredentialError, HoldfastError
+from holdfast.inspector import routes
+from holdfast.inspector.rates import Rates
 from holdfast.server import bodies
-from holdfast.server.answers import RefusedError, answer, problem
+from holdfast.server.answers import OverloadedError, RefusedError, answer, problem
 from holdfast.server.guard import COOKIE, LOOPBACK, Guard
 from holdfast.server.lanes import Lanes
 from holdfast.server.metrics import CONTENT_TYPE, Metrics
@@ -28,6 +30,8 @@ from holdfast.server.tracing import tracing
 from holdfast.service.call import Observer, Service
 from holdfast.service.credentials import Credentials
 from holdfast.service.root import Root
+
+_WITH_MODEL = 4  # reads at once, most of which wait for an embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,15 @@ class Limits:
     body_bytes
         Of a JSON body.
     reading
-        Reads that run at once; 0: as many as there are processors, 2 at the least.
+        Reads that run at once; 0: one, or several where reads wait for a model.
     waiting
-        Reads that may wait. Writes, which share their synced write, may be eight times as many.
+        Reads that may wait, so that an accepted one is answered soon after one that finds nobody
+        before it. Writes, which share their synced write, may be eight times as many.
     """
 
     body_bytes: int = 32 << 20
     reading: int = 0
-    waiting: int = 16
+    waiting: int = 7
 
 
 @dataclass
@@ -74,9 +79,13 @@ class Server:
     trace_content: bool = False
 
     def __post_init__(self) -> None:
-        self.lanes = Lanes(self.limits.reading, self.limits.waiting)
+        reading = self.limits.reading or (_WITH_MODEL if self.root.waits_for_model else 1)
+        self.lanes = Lanes(reading, self.limits.waiting)
         self.metrics = Metrics(self.root.opened, self.lanes.depths)
-        observers: list[Observer] = [self.metrics.observer, tracing(content=self.trace_content)]
+        self._rates = Rates()
+        observers: list[Observer] = [
+            self.metrics.observer, self._rates, tracing(content=self.trace_content),
+        ]  # fmt: skip
         self._closing = threading.Event()
         self.service = Service(self.root, observers)
 
@@ -111,15 +120,23 @@ class Server:
             async with AsyncExitStack() as life:
                 life.push_async_callback(anyio.to_thread.run_sync, self._close)
                 for part in mcp_life:
-                    await life.enter_async_context(part())
+                    await life.enter_async_context(part)
                 yield
 
-        return Starlette(
+        app = Starlette(
             routes=routes,
             middleware=[guard],
             lifespan=lifespan,
-            exception_handlers={404: _not_found, 405: _not_allowed},
+            exception_handlers={
+                404: _not_found,
+                405: _not_allowed,
+                RefusedError: _problem,
+                OverloadedError: _problem,
+                HoldfastError: _problem,
+            },
         )
+        app.router.redirect_slashes = False  # to where, only a proxy before us would know
+        return app
 
     def _close(self) -> None:
         self.stop()
@@ -128,22 +145,21 @@ class Server:
 
     # ---- parts that may not be there ---------------------------------------------------------
 
-    def _mcp(self) -> tuple[list[BaseRoute], list[Callable[[], Any]]]:
+    def _mcp(self) -> tuple[list[BaseRoute], list[AbstractAsyncContextManager[None]]]:
         """MCP under ``/mcp``, if its package is installed."""
-        if find_spec("mcp") is None:
+        found = find_spec("mcp")
+        if found is None or found.origin is None:  # nothing, or some folder of that name
             return [], []
         from holdfast.mcp.http import mount
 
-        app, life = mount(self.service)
-        return [Mount("/mcp", app)], [life]
+        app, life = mount(self.service, hosts=None)  # the guard has looked at them
+        return [Route("/mcp", app)], [life]
 
     def _inspector(self, api: Api) -> list[BaseRoute]:
-        from holdfast.inspector import routes
-
         async def run(request: Request, function: Callable[[], Any]) -> Any:
             return await api.run("read", function)
 
-        return list(routes(self.service, run))
+        return list(routes(self.service, run, rates=self._rates))
 
     # ---- about the server itself -------------------------------------------------------------
 
@@ -162,14 +178,14 @@ class Server:
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
     async def _openapi(self, request: Request) -> Response:
-        return JSONResponse(describe())
+        return JSONResponse(await anyio.to_thread.run_sync(describe))
 
     async def _sign_in(self, request: Request) -> Response:
         """Keep a key in a cookie that scripts cannot read and other sites cannot send."""
         form = await _form(request)
         token = form.get("key", "").strip()
         try:
-            self.credentials.caller(token or None)
+            await self.credentials.acaller(token or None)
         except CredentialError:
             return RedirectResponse("/login?failed=1", 303)
         answer = RedirectResponse("/", 303)
@@ -189,6 +205,11 @@ async def _form(request: Request) -> dict[str, str]:
 
     body = await bodies.read(request, 8192)
     return dict(parse_qsl(body.decode("utf-8", "replace")))
+
+
+async def _problem(request: Request, failure: Exception) -> Response:
+    """What a route that is not of the API does not answer itself."""
+    return problem(failure)
 
 
 async def _not_found(request: Request, failure: Exception) -> Response:

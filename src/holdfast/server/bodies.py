@@ -13,6 +13,7 @@ from holdfast.server.answers import RefusedError
 
 NDJSON = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 LARGEST_LINE = 24 << 20  # bytes: the largest event in base 64, and its other fields
+_LINE_COSTS = 128  # bytes that a line takes here beside its own
 
 
 def media_type(request: Request) -> str:
@@ -29,7 +30,7 @@ async def read(request: Request, most: int) -> bytes:
         If it has over `most` bytes; no more than that is read.
     """
     said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said) > most:
+    if said.isascii() and said.isdigit() and int(said) > most:
         raise RefusedError(413, f"the body has {int(said)} bytes, and {most} are taken at the most")
     found = bytearray()
     async for chunk in request.stream():
@@ -39,19 +40,18 @@ async def read(request: Request, most: int) -> bytes:
     return bytes(found)
 
 
-async def read_object(request: Request, most: int) -> dict[str, Any]:
-    """A body that is a JSON object; without a body, an empty one.
+def arguments(request: Request, body: bytes) -> dict[str, Any]:
+    """The arguments that a body has: a JSON object; none without a body.
 
     Raises
     ------
     RefusedError
-        If it is too large, or said to be something else than JSON.
+        If it is said to be something else than JSON.
     ArgumentsError
         If it is not a JSON object.
     """
     kind = media_type(request)
-    body = await read(request, most)
-    if not body.strip():
+    if not body or body.isspace():
         return {}
     if kind != "application/json" and not kind.endswith("+json"):
         raise RefusedError(415, "the body must be JSON; say so by content-type: application/json")
@@ -76,27 +76,32 @@ def parse(text: bytes | str) -> Any:
         raise ArgumentsError("the body is not JSON: it has a number that cannot be read") from None
 
 
-async def lines(request: Request, batch_bytes: int) -> AsyncIterator[list[tuple[int, str]]]:
+async def lines(request: Request, batch_bytes: int) -> AsyncIterator[list[tuple[int, bytes]]]:
     """The lines of a body with their numbers, about `batch_bytes` of them at a time.
 
     The next are read from the client only when these were taken, so a client cannot send faster
-    than they are stored. Raises `RefusedError` if a line has more than `LARGEST_LINE` bytes.
+    than they are stored. Linear in the bytes, however they are cut into pieces. Raises
+    `RefusedError` if a line has more than `LARGEST_LINE` bytes.
     """
-    rest, number, batch, size = b"", 0, list[tuple[int, str]](), 0
+    rest, number, batch, size = bytearray(), 0, list[tuple[int, bytes]](), 0
     async for chunk in request.stream():
-        *whole, rest = (rest + chunk).split(b"\n")
+        head, newline, more = chunk.partition(b"\n")
+        rest += head
         if len(rest) > LARGEST_LINE:
-            raise RefusedError(413, f"line {number + len(whole) + 1} is over {LARGEST_LINE} bytes")
-        for line in whole:
+            raise RefusedError(413, f"line {number + 1} has over {LARGEST_LINE} bytes")
+        if not newline:
+            continue
+        *whole, tail = more.split(b"\n")
+        for line in (bytes(rest), *whole):
             number += 1
-            # What is not UTF-8 becomes lone surrogates, which the reader of lines refuses.
-            batch.append((number, line.decode("utf-8", "surrogateescape")))
-            size += len(line)
+            batch.append((number, line))
+            size += len(line) + _LINE_COSTS
+        rest = bytearray(tail)
         if size >= batch_bytes:
             yield batch
             batch, size = [], 0
     if rest:
-        batch.append((number + 1, rest.decode("utf-8", "surrogateescape")))
+        batch.append((number + 1, bytes(rest)))
     if batch:
         yield batch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast.errors import CredentialError
+from holdfast.errors import CredentialError, HoldfastError
 from holdfast.server.answers import RefusedError, problem, unexpected
 from holdfast.service.credentials import Credentials
 
@@ -63,8 +64,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the request through."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # nothing here is a websocket, so nothing needs to look at one
+            await send({"type": "websocket.close", "code": 1008})
             return
         started = False
 
@@ -80,17 +84,26 @@ class Guard:
         try:
             self._check_place(scope)
             scope.setdefault("state", {})["caller"] = None
-            self._identify(scope)
+            await self._identify(scope)
         except (RefusedError, CredentialError) as failure:
             self._refused(type(failure).__name__)
             await problem(failure)(scope, receive, sending)
             return
+        except HoldfastError as failure:  # keys that cannot be read let nobody in
+            _log.error("keys cannot be read: %s", failure)
+            await unexpected()(scope, receive, sending)
+            return
         try:
             await self._app(scope, receive, sending)
-        except Exception:  # whatever it is, the server goes on and the client is told
-            _log.exception("a request failed: %s %s", scope["method"], scope["path"])
+        except Exception as failure:  # noqa: BLE001  # the server goes on and the client is told
+            # Where it happened, but not its message, which may quote what was sent or stored.
+            where = "".join(traceback.format_tb(failure.__traceback__))
+            kind = type(failure).__name__
+            _log.error(
+                "a request failed: %s %s: %s\n%s", scope["method"], kind, _route(scope), where
+            )
             if started:
-                raise
+                raise BrokenOffError(kind) from None
             await unexpected()(scope, receive, sending)
 
     def _check_place(self, scope: Scope) -> None:
@@ -102,28 +115,36 @@ class Guard:
                 421, "this server does not answer under that name; start it with --allow-host NAME"
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place(origin) != host.lower():
             raise RefusedError(403, "requests from pages of other origins are not taken")
 
-    def _identify(self, scope: Scope) -> None:
+    async def _identify(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        path = scope["path"]
+        public = scope["path"] in PUBLIC or scope["path"].startswith(STATIC)
         kind, _, token = headers.get("authorization", "").partition(" ")
         given: str | None = token.strip() if kind.lower() == "bearer" else None
-        if kind and given is None:
+        if kind and given is None and not public:
             raise CredentialError("credentials are sent as 'Authorization: Bearer KEY'")
         if given is None and "cookie" in headers:
             given = cookie_parser(headers["cookie"]).get(COOKIE)
             if scope["method"] not in _SAFE and given and "origin" not in headers:
                 given = None  # a page of ours says where it comes from; others have no such right
-        if given is None and (path in PUBLIC or path.startswith(STATIC)):
+        if given is None and public:
             return
         try:
-            scope["state"]["caller"] = self._credentials.caller(given)
+            scope["state"]["caller"] = await self._credentials.acaller(given)
         except CredentialError:
-            if path in PUBLIC or path.startswith(STATIC) or _is_page(scope, headers):
-                return
-            raise
+            if not public and not _is_page(scope, headers):
+                raise
+
+
+class BrokenOffError(Exception):
+    """An answer that ended before it was whole; its client sees that from the connection."""
+
+
+def _route(scope: Scope) -> str:
+    """The pattern that a request's path fits: which memory it named is nobody else's matter."""
+    return getattr(scope.get("route"), "path", "no route")
 
 
 def _is_page(scope: Scope, headers: Headers) -> bool:
@@ -137,6 +158,14 @@ def _wants_page(path: str, headers: Headers) -> bool:
         and not path.endswith(".json")
         and ("text/html" in headers.get("accept", ""))
     )
+
+
+def _place(origin: str) -> str | None:
+    """The name and port of an origin; None if it has none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str:

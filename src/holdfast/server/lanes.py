@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import math
+import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from holdfast.server.answers import OverloadedError
 
 _T = TypeVar("_T")
-_PAUSE_S = 0.25  # that a refusal takes, so that who does not read Retry-After cannot spin
+_PAUSE_S = 1.0  # that a refusal takes: as long as Retry-After asks, for who does not read it
+_MOST_PAUSE_S = 5.0
+_REFUSALS_PER_S = 250  # for more than these, refusing alone would keep the processor busy
+_STRAINED_S = 3.0  # after a refusal: longer than it takes who was refused to come back
 
 
 class Lane:
@@ -31,14 +35,16 @@ class Lane:
     Notes
     -----
     An accepted call waits for `waiting / threads` others at the most, so its time is bounded
-    whatever is offered.
+    whatever is offered. A lane that has had to refuse lets only a third as many wait for the next
+    few seconds: under more than it can do, a long queue makes every answer late and none more.
     """
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self.name = name
-        self._most = threads + waiting
+        self._most, self._strained = threads + waiting, threads + waiting // 3
+        self._refused_at = -math.inf
         self._threads = threads
-        self._inside = 0
+        self._inside = self._refused = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"holdfast-{name}")
 
     @property
@@ -52,22 +58,32 @@ class Lane:
         Raises `OverloadedError` if the queue is full, unless `patient`: for the next piece of a
         stream, whose number is bounded elsewhere.
         """
-        if self._inside >= self._most and not patient:
-            await asyncio.sleep(_PAUSE_S)
-            raise OverloadedError(self.name)
+        loop = asyncio.get_running_loop()
+        calm = loop.time() - self._refused_at > _STRAINED_S
+        if self._inside >= (self._most if calm else self._strained) and not patient:
+            self._refused_at = loop.time()
+            raise await self._refusal()
+        call = loop.run_in_executor(self._pool, function)
         self._inside += 1
-        try:
-            call = asyncio.get_running_loop().run_in_executor(self._pool, function)
-            # Who hangs up does not undo what runs; its place is free when it has ended.
-            return await asyncio.shield(call)
-        finally:
-            if call.done():
-                self._inside -= 1
-            else:
-                call.add_done_callback(lambda done: self._left())
+        # Who hangs up does not undo what runs; its place is free when it has ended.
+        call.add_done_callback(self._left)
+        return await asyncio.shield(call)
 
-    def _left(self) -> None:
+    async def _refusal(self) -> OverloadedError:
+        """Say no, the later the more are waiting to hear it."""
+        self._refused += 1
+        pause_s = min(_MOST_PAUSE_S, max(_PAUSE_S, self._refused / _REFUSALS_PER_S))
+        try:
+            # Not all for the same time: who came together would come back together.
+            await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))
+        finally:
+            self._refused -= 1
+        return OverloadedError(self.name, math.ceil(pause_s))
+
+    def _left(self, call: asyncio.Future[Any]) -> None:
         self._inside -= 1
+        if not call.cancelled():
+            call.exception()  # seen, though whoever asked may be gone
 
     def close(self) -> None:
         """Wait for what runs."""
@@ -77,7 +93,8 @@ class Lane:
 class Lanes:
     """The lanes of a server, by the effect of an operation.
 
-    Reads keep the processor busy, so there are few at once. Writes wait for the disk, and share
+    Reads keep the processor busy, and Python runs one thread at a time: two would only take it from
+    each other, so there is one, unless reads wait for a model. Writes wait for the disk, and share
     one synced write when they come together, so there are many. What reads all of a memory has a
     lane of its own and keeps nobody else waiting.
     """
@@ -90,9 +107,8 @@ class Lanes:
     )  # fmt: skip
     """Operations whose cost grows with what is kept."""
 
-    def __init__(self, reading: int = 0, waiting: int = 16) -> None:
-        readers = reading or max(2, os.cpu_count() or 1)
-        self._read = Lane("read", readers, waiting)
+    def __init__(self, reading: int = 1, waiting: int = 7) -> None:
+        self._read = Lane("read", reading, waiting)
         self._write = Lane("write", 32, 8 * waiting)
         self._slow = Lane("slow", 2, waiting)
 

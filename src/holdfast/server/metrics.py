@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from holdfast.errors import HoldfastError
 from holdfast.memory import Memory
 from holdfast.operations import Operation
 
@@ -56,7 +55,7 @@ class Metrics:
         began = time.perf_counter()
         try:
             yield
-        except HoldfastError as failure:
+        except Exception as failure:  # raised again: what broke is counted like what was refused
             self._failed.labels(operation.name, type(failure).__name__).inc()
             raise
         finally:

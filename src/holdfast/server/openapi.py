@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, get_type_hints
 
 from holdfast import __version__
@@ -39,6 +40,7 @@ _WORDS = {
 _FAILURES = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _WORDS}
 
 
+@cache
 def describe() -> dict[str, Any]:
     """The whole document."""
     schemas: dict[str, Any] = {"Problem": _problem()}
@@ -174,7 +176,12 @@ def _make() -> dict[str, Any]:
         "additionalProperties": False,
     }
     body = {"content": {"application/json": {"schema": schema}}, "required": True}
-    done = {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+    made = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "budget": budget},
+        "required": ["name", "budget"],
+    }
+    done = {"description": "Done.", "content": {"application/json": {"schema": made}}}
     return {
         "operationId": "make",
         "summary": "Make a memory, or give the one there is another budget",

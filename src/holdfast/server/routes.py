@@ -10,7 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from holdfast.errors import ArgumentsError, HoldfastError
+from holdfast.errors import HoldfastError
+from holdfast.operations import BY_NAME, Operation
 from holdfast.server import bodies, streams
 from holdfast.server.answers import (
     OverloadedError,
@@ -22,6 +23,7 @@ from holdfast.server.answers import (
 )
 from holdfast.server.lanes import Lanes
 from holdfast.service.call import Service
+from holdfast.wire.arguments import arguments
 from holdfast.wire.plain import plain
 
 STREAMED = frozenset({"observe_many", "import", "export", "watch"})
@@ -78,37 +80,35 @@ class Api:
     async def make(self, request: Request) -> Response:
         """Make a memory, or give the one there is another budget."""
         who, memory = caller_of(request), request.path_params["memory"]
-        given = await bodies.read_object(request, self.most_bytes)
-        budget = given.get("budget")
-        if given.keys() != {"budget"} or not isinstance(budget, int | str):
-            raise ArgumentsError('give the memory\'s budget, as {"budget": "64 MiB"}')
-        if isinstance(budget, bool):
-            raise ArgumentsError("a budget is a number of bytes, or a text like '64 MiB'")
+        given = bodies.arguments(request, await bodies.read(request, self.most_bytes))
+        budget = arguments(BY_NAME["resize"], given)["budget"]
         made = await self.run("slow", lambda: self.service.make(who, memory, budget))
         return answer({"name": memory, "budget": budget}, 201 if made else 200)
 
     async def ask(self, request: Request) -> Response:
         """An operation that only reads, its arguments in the query."""
         operation = self.service.operation(request.path_params["operation"])
-        if operation.effect != "read":
+        if operation.effect != "read" or operation.name in STREAMED:
             raise RefusedError(405, f"{operation.name} changes things; send a POST", allow="POST")
-        given: dict[str, Any] = {}
-        for name in request.query_params:
-            found = request.query_params.getlist(name)
-            given[name] = found[0] if len(found) == 1 else found
-        return await self._answer(request, operation.name, given)
+        given = streams.asked(request)
+        return await self._answer(request, operation, lambda: given)
 
     async def call(self, request: Request) -> Response:
         """Any operation, its arguments in a JSON object."""
         operation = self.service.operation(request.path_params["operation"])
-        given = await bodies.read_object(request, self.most_bytes)
-        return await self._answer(request, operation.name, given)
+        if operation.name in STREAMED:
+            raise RefusedError(405, f"{operation.name} streams; send a GET", allow="GET")
+        body = await bodies.read(request, self.most_bytes)
+        return await self._answer(request, operation, lambda: bodies.arguments(request, body))
 
-    async def _answer(self, request: Request, name: str, given: Mapping[str, Any]) -> Response:
+    async def _answer(
+        self, request: Request, operation: Operation, given: Callable[[], Mapping[str, Any]]
+    ) -> Response:
         who, memory = caller_of(request), request.path_params["memory"]
-        lane = self.lanes.of(name, self.service.operation(name).effect)
-        # The result becomes JSON on the thread, too: the loop stays free for other requests.
-        return await lane.run(lambda: answer(self.service.call(who, memory, name, given)))
+        # JSON is read and written on the thread, too: the loop stays free for other requests.
+        return await self.lanes.of(operation.name, operation.effect).run(
+            lambda: answer(self.service.call(who, memory, operation.name, given()))
+        )
 
     # ---- around them -------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 from types import FrameType
 
@@ -23,7 +24,9 @@ class _Uvicorn(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._ours.stop()
-        super().handle_exit(sig, frame)
+        # Its own handler would raise the signal again at the end, as if this were no clean stop.
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def is_loopback(host: str) -> bool:
@@ -69,6 +72,11 @@ def serve_on(server: Server, listener: socket.socket) -> None:
 
     When it returns, every memory is closed, and all that was acknowledged is in the files.
     """
+    made(server).run(sockets=[listener])
+
+
+def made(server: Server) -> uvicorn.Server:
+    """What runs a server; its `handle_exit` stops it."""
     config = uvicorn.Config(
         server.app(),
         lifespan="on",
@@ -78,4 +86,4 @@ def serve_on(server: Server, listener: socket.socket) -> None:
         timeout_graceful_shutdown=_PATIENCE_S,
         timeout_keep_alive=30,
     )
-    _Uvicorn(config, server).run(sockets=[listener])
+    return _Uvicorn(config, server)

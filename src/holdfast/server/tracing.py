@@ -21,6 +21,7 @@ from holdfast.operations import Operation
 OPERATION = "gen_ai.operation.name"
 STORE = "gen_ai.memory.store.id"
 QUERY = "gen_ai.memory.query.text"
+_LONGEST_NAME = 64
 _SEARCHES = frozenset({"recall", "rank", "rank_scopes", "beliefs", "forgotten", "why_not"})
 _CREATES = frozenset({"observe", "observe_many", "believe", "declare", "import"})
 _DELETES = frozenset({"erase", "retract", "delete_document", "delete_snapshot"})
@@ -59,7 +60,11 @@ def tracing(
     @contextmanager
     def observer(operation: Operation, memory: str, given: Mapping[str, Any]) -> Iterator[None]:
         name = convention(operation)
-        told = {OPERATION: name, STORE: memory, "holdfast.operation": operation.name}
+        told = {
+            OPERATION: name,
+            STORE: memory[:_LONGEST_NAME],
+            "holdfast.operation": operation.name,
+        }
         if content and isinstance(query := given.get("query"), str):
             told[QUERY] = query
         with tracer.start_as_current_span(

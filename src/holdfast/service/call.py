@@ -82,9 +82,10 @@ class Service:
             self.watched(operation, memory, given),
             self.enter(caller, memory, operation.effect) as at,
         ):
+            method = bound(at, operation, caller)
             filled = arguments(operation, given)
             limit = filled.pop(PAGE, _PAGE) if pages(operation) else None
-            result = bound(at, operation, caller)(**filled)
+            result = method(**filled)
             return list(islice(result, limit)) if isinstance(result, Iterator) else result
 
     @contextmanager

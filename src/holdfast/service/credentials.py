@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +55,12 @@ class Credentials:
         if token.startswith(f"{PREFIX}_") or self.tokens is None:
             return self.keys.caller(token)
         return self.tokens.caller(token)
+
+    async def acaller(self, token: str | None) -> Caller:
+        """As `caller`; for a token it may have to ask the issuer, which holds up nobody else."""
+        if self.tokens is None or token is None or token.startswith(f"{PREFIX}_"):
+            return self.caller(token)
+        return await asyncio.to_thread(self.caller, token)
 
     @property
     def required(self) -> bool:

@@ -21,6 +21,7 @@ from holdfast.service.callers import LEVELS, Caller, May
 FILE = "keys.json"
 PREFIX = "hf"
 _SECRET_BYTES = 32  # 256 bits
+_MOST_SALT = 64  # bytes that BLAKE2b takes
 _FORMAT = 1
 
 
@@ -202,6 +203,11 @@ class Keys:
                 out.flush()
                 os.fsync(out.fileno())
             os.replace(draft, self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # what was revoked stays so, even if the power fails now
+            finally:
+                os.close(folder)
         finally:
             os.close(lock)
 
@@ -226,4 +232,16 @@ def _of(known: dict[str, Key], id: str) -> Key:
 
 
 def _from_json(data: dict[str, Any]) -> Key:
-    return Key(**{**data, "memories": tuple(data["memories"])})
+    key = Key(**{**data, "memories": tuple(data["memories"])})
+    texts = (key.id, key.label, key.hash, *key.memories)
+    times = (key.created_at, 0 if key.expires_at is None else key.expires_at)
+    if (
+        not all(isinstance(one, str) for one in texts)
+        or isinstance(data["memories"], str)
+        or not all(isinstance(one, int | float) for one in times)
+        or not isinstance(key.principal, str | None)
+        or key.may not in LEVELS
+        or len(bytes.fromhex(key.salt)) > _MOST_SALT
+    ):
+        raise ValueError("a key that is none")
+    return key

@@ -15,6 +15,7 @@ from holdfast.errors import AccessError, ArgumentsError, ClosedError, NotFoundEr
 from holdfast.memory import Memory
 
 SUFFIX = ".holdfast"
+_PATIENCE_S = 1.0  # for one of the open memories to be given back
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -202,38 +203,54 @@ class Root:
             for memory in memories:
                 closing.callback(memory.close)
 
+    @property
+    def waits_for_model(self) -> bool:
+        """Whether a recall asks an embedder."""
+        return self._options.get("embedder") is not None
+
     def opened(self) -> Iterator[tuple[str, Memory]]:
-        """Those that are open now."""
+        """Those that are open now; each stays so until the next is asked for."""
         with self._lock:
-            found = [(name, one.memory) for name, one in self._open.items() if one.memory]
-        yield from found
+            names = list(self._open)
+        for name in names:
+            with self._lock:
+                entry = self._open.get(name)
+                if entry is None or entry.memory is None:
+                    continue
+                entry.users += 1
+            try:
+                yield name, entry.memory
+            finally:
+                self._leave(name, entry)
 
     def _enter(self, name: str) -> _Open:
-        idle: Memory | None = None
         with self._lock:
-            if name not in self._open:
-                idle = self._make_room()
-            if self._closed:
-                raise ClosedError("the service is closing; try again when it is back")
+            idle = None if name in self._open and not self._closed else self._make_room()
             entry = self._open.setdefault(name, _Open())  # another may have come while we waited
             entry.users += 1
             self._open.move_to_end(name)
         if idle is not None:
-            idle.close()
+            try:
+                idle.close()
+            except BaseException:
+                self._leave(name, entry)
+                raise
         return entry
 
     def _make_room(self) -> Memory | None:
         """Take the idlest out if all places are taken; the lock is held."""
-        if len(self._open) < self._most_open:
-            return None
-        idle = self._idlest()
-        if idle is None and self._freed.wait_for(lambda: self._idlest() is not None, timeout=1.0):
-            idle = self._idlest()
-        if idle is None:
+
+        def ready() -> bool:
+            return self._closed or len(self._open) < self._most_open or self._idlest() is not None
+
+        if not self._freed.wait_for(ready, timeout=_PATIENCE_S):
             raise StoreBusyError(
                 f"all {self._most_open} memories that may be open at once are in use; try again"
             )
-        return self._open.pop(idle).memory
+        if self._closed:
+            raise ClosedError("the service is closing; try again when it is back")
+        idle = self._idlest() if len(self._open) >= self._most_open else None
+        return None if idle is None else self._open.pop(idle).memory
 
     def _idlest(self) -> str | None:
         return next((name for name, entry in self._open.items() if not entry.users), None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,14 +27,11 @@ OWNER_SCOPE = "holdfast:owner"
 _LEEWAY_S = 30.0
 _FRESH_S = 300.0  # between two looks at the issuer's keys
 _PATIENCE_S = 30.0  # between two looks because of a key nobody knows
+_STALE_S = 3600.0  # that keys are good for while the issuer cannot be asked
+_TIMEOUT_S = 5.0
 _LARGEST = 1 << 20  # bytes of a set of keys
 _MOST_KEYS = 64
-
-
-@dataclass
-class _Held:
-    keys: dict[str | None, jwt.PyJWK]
-    at: float
+_log = logging.getLogger("holdfast.server")
 
 
 class Tokens:
@@ -57,7 +56,8 @@ class Tokens:
     whole of each memory is seen. `MEMORIES` names the memories; without it there are none.
 
     Keys are looked up anew every 5 minutes, and for a key id nobody knows twice a minute at most,
-    so that made-up ids are no way to make this server call another.
+    so that made-up ids are no way to make this server call another. While the issuer cannot be
+    asked, the keys it had hold for an hour.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class Tokens:
         if place.scheme not in ("", "https") and not (place.scheme == "http" and here):
             raise ArgumentsError("keys of an issuer come from https, or from a file; give either")
         self._issuer, self._audience, self._jwks, self._clock = issuer, audience, jwks, clock
-        self._held: _Held | None = None
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._looked_at = self._found_at = -math.inf
         self._lock = threading.Lock()
 
     def caller(self, token: str) -> Caller:
@@ -94,32 +95,50 @@ class Tokens:
         return _caller(claims)
 
     def _key(self, kid: Any) -> jwt.PyJWK:
+        now = self._clock()
         with self._lock:
-            held, now = self._held, self._clock()
-            if held is None or now - held.at > _FRESH_S:
-                held = self._held = self._fetch(now)
-            if kid not in held.keys and now - held.at > _PATIENCE_S:
-                held = self._held = self._fetch(now)
-        if kid not in held.keys or not (kid is None or isinstance(kid, str)):
+            age = now - self._looked_at
+            look = age > _FRESH_S or (age > _PATIENCE_S and kid not in self._keys)
+            if look:
+                self._looked_at = now  # a look that fails is not tried again at once, either
+            if look and not self._keys:
+                self._look(now)  # all wait for the first one
+                look = False
+        if look:
+            self._look(now)
+        keys = self._keys if now - self._found_at <= _STALE_S else {}
+        if not (kid is None or isinstance(kid, str)) or kid not in keys:
             raise CredentialError("this token is signed by a key that its issuer does not have")
-        return held.keys[kid]
+        return keys[kid]
 
-    def _fetch(self, now: float) -> _Held:
+    def _look(self, now: float) -> None:
+        """Take over the keys of the issuer; if it cannot be asked, those of before stay."""
         try:
             if urlsplit(self._jwks).scheme:
-                with urllib.request.urlopen(self._jwks, timeout=5) as answer:
+                with _opener().open(self._jwks, timeout=_TIMEOUT_S) as answer:
                     text = answer.read(_LARGEST)
             else:
                 text = Path(self._jwks).read_bytes()
             found = jwt.PyJWKSet.from_dict(json.loads(text)).keys[:_MOST_KEYS]
-        except (OSError, ValueError, jwt.PyJWTError) as wrong:
-            raise CredentialError(
-                f"the keys of the issuer cannot be read ({type(wrong).__name__}); try again later"
-            ) from None
+        except (OSError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as wrong:
+            _log.warning("the keys of the issuer cannot be read: %s", type(wrong).__name__)
+            return
         keys: dict[str | None, jwt.PyJWK] = {key.key_id: key for key in found}
         if len(found) == 1:
             keys.setdefault(None, found[0])  # a token need not say which of one it is
-        return _Held(keys, now)
+        self._keys, self._found_at = keys, now
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: one could lead away from https, or into the network of the server."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_Stay)
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
@@ -130,6 +149,8 @@ def _caller(claims: dict[str, Any]) -> Caller:
     if not levels:
         raise CredentialError("this token has no scope holdfast:read, holdfast:write or beyond")
     named = claims.get(MEMORIES, [])
-    memories = named.split() if isinstance(named, str) else [str(one) for one in named]
+    memories = named.split() if isinstance(named, str) else named
+    if not isinstance(memories, list) or not all(isinstance(one, str) for one in memories):
+        raise CredentialError(f"the claim {MEMORIES} of this token is no list of names")
     principal = None if OWNER_SCOPE in granted else str(subject)
     return Caller(f"token of {subject}", levels[-1], tuple(memories), principal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import types
 from base64 import b64decode
@@ -13,10 +14,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from holdfast.errors import ArgumentsError
+from holdfast.api.base import Time
+from holdfast.budget import parse_bytes
+from holdfast.errors import ArgumentsError, BudgetError
 from holdfast.operations import Operation
 from holdfast.records import Context, Event, Item
 from holdfast.state.records import Evidence
+from holdfast.wire.plain import parse_time
 
 NOT_ON_THE_WIRE = frozenset({"self", "previous", "progress", "out", "lines"})
 """Parameters that are objects of the process: contexts, callbacks, open files."""
@@ -26,7 +30,28 @@ _OBJECTS = (datetime, Event, Context, Item, Evidence)  # there is a plainer way 
 PAGE = "limit"
 """What servers add to an operation that iterates: at most so many, and ask again from there."""
 _LARGEST_PAGE = 10_000
+_LATEST = 253_402_300_800.0  # the year 10000
+_LARGEST_BUDGET = 1 << 50  # a pebibyte
 _SHOWN = 3  # wrong arguments that a message names
+_NAME = 40  # characters of such a name
+_INTEGER = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+_NUMBER = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _budget(given: int | str) -> int | str:
+    """A budget that no disk has is refused here; any other by the method."""
+    with contextlib.suppress(BudgetError):
+        if parse_bytes(given) > _LARGEST_BUDGET:
+            raise ValueError(f"a budget is {_LARGEST_BUDGET} bytes at the most")
+    return given
+
+
+_BOUNDED: Mapping[str, Any] = {
+    "budget": Annotated[int | str, AfterValidator(_budget)],
+    "limit": Annotated[int, Field(ge=0, lt=1 << 63)],
+    "fidelity": Annotated[float, Field(gt=0.0, le=1.0)],
+}
+"""Arguments that mean the same wherever they come up, and have a range."""
 
 
 class Base64(BaseModel):
@@ -34,6 +59,16 @@ class Base64(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     base64: str
+
+
+def _time(given: Any) -> Any:
+    """A time; a number may come as text, since in a query all is text."""
+    if isinstance(given, str):
+        with contextlib.suppress(ValueError):
+            given = parse_time(given)
+    if isinstance(given, (int, float)) and abs(given) > _LATEST:
+        raise ValueError("a time lies between the years -10000 and 10000")
+    return given  # what is no time at all is refused by the method, as from anybody
 
 
 def _content(given: Any) -> Any:
@@ -55,7 +90,8 @@ def model_of(operation: Operation) -> type[BaseModel]:
         default = ... if parameter.default is parameter.empty else parameter.default
         if isinstance(default, Enum):
             default = default.name.lower()
-        fields[name] = (_accepted(hints[name]), Field(default, validate_default=False))
+        accepted = _BOUNDED.get(name) or _accepted(hints[name])
+        fields[name] = (accepted, Field(default, validate_default=False))
     if pages(operation):
         fields[PAGE] = (int, Field(1000, ge=1, le=_LARGEST_PAGE))
     return create_model(
@@ -69,6 +105,14 @@ def model_of(operation: Operation) -> type[BaseModel]:
 def pages(operation: Operation) -> bool:
     """Whether it iterates over as much as there is, so that a server gives it in pages."""
     return get_origin(get_type_hints(operation.function).get("return")) is Iterator
+
+
+@cache
+def streams(operation: Operation) -> bool:
+    """Whether it cannot do without an object of the process."""
+    known = inspect.signature(operation.function).parameters
+    needed = {name for name, one in known.items() if one.default is one.empty} - {"self"}
+    return bool(needed & NOT_ON_THE_WIRE)
 
 
 def arguments(operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,6 +133,8 @@ def arguments(operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:
     holdfast.errors.ArgumentsError: recall cannot take its arguments: query: field required; \
 tokens: input should be a valid integer, unable to parse string as an integer
     """
+    if streams(operation):
+        raise ArgumentsError(f"{operation.name} takes or gives a stream; it has a way of its own")
     try:
         filled = model_of(operation).model_validate(dict(given))
     except ValidationError as wrong:
@@ -109,7 +155,7 @@ def _told(wrong: ValidationError) -> str:
     """What is wrong, without what was sent: messages name no content."""
     told: dict[str, str] = {}
     for one in wrong.errors(include_url=False, include_input=False, include_context=False):
-        place = str(one["loc"][0]) if one["loc"] else "all of it"
+        place = str(one["loc"][0])[:_NAME] if one["loc"] else "all of it"
         told.setdefault(place, one["msg"][:1].lower() + one["msg"][1:])
     shown = [f"{place}: {what}" for place, what in list(told.items())[:_SHOWN]]
     more = len(told) - len(shown)
@@ -124,7 +170,9 @@ def _accepted(hint: Any) -> Any:
         if bytes in parts:
             texts = [Base64 if one is bytes else one for one in parts]
             return Annotated[_union(texts), AfterValidator(_content)]
-        return _union([_accepted(one) for one in parts])
+        union = _union([_accepted(one) for one in parts])
+        # `diff` takes the name of a snapshot, too, in another order: there "2026" is a name.
+        return Annotated[union, AfterValidator(_time)] if inner == get_args(Time) else union
     if origin in (Iterable, Sequence) or origin is list:
         return list[_accepted(inner[0])]  # type: ignore[misc]
     if origin is Mapping or origin is dict:
@@ -132,7 +180,7 @@ def _accepted(hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Enum):
         members = {member.name.lower(): member for member in hint}
         return Annotated[Literal[tuple(members)], AfterValidator(members.__getitem__)]
-    return hint
+    return {int: _INTEGER, float: _NUMBER}.get(hint, hint)
 
 
 def _union(parts: Sequence[Any]) -> Any:

@@ -67,6 +67,9 @@ class Reader:
         given = {name: value for name, value in found.items() if value is not None}
         for name, value in (("scope", self.scope), ("speaker", self.speaker), ("kind", self.kind)):
             given[name] = value if given.get(name, "") == "" else given[name]
+        if isinstance(content := given.get("content"), dict) and content.keys() == {"base64"}:
+            # As `observe` takes it over HTTP; an export has it under a name of its own.
+            given["content_base64"] = given.pop("content")["base64"]
         _check(given, "metadata", dict, "an object")
         _check(given, "pinned", bool, "true or false")
         _check(given, "parents", list, "a list of sequence numbers")

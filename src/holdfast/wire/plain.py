@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+import contextlib
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from holdfast.state.records import Belief, Trust
 
 HEX = frozenset({"digest", "root", "leaf", "leaves", "path"})
 """Fields of records that are hashes: hexadecimal, where other bytes are in base 64."""
+_AS_THEY_ARE = frozenset({str, int, float, bool, type(None)})
 
 
 def plain(value: object) -> Any:
@@ -26,10 +30,13 @@ def plain(value: object) -> Any:
     >>> plain([Omission(3, 0.5, "duplicate"), Tier.GIST, b"raw"])
     [{'seq': 3, 'score': 0.5, 'reason': 'duplicate'}, 'gist', {'base64': 'cmF3'}]
     """
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
     if isinstance(value, Enum):
         return value.name.lower()
-    if is_dataclass(value) and not isinstance(value, type):
-        result = {f.name: _field(f.name, getattr(value, f.name)) for f in fields(value)}
+    if is_dataclass(kind):
+        result = {name: to(getattr(value, name)) for name, to in _fields(kind)}
         if citation := getattr(value, "citation", None):
             result["citation"] = citation
         if isinstance(value, Belief):
@@ -46,18 +53,17 @@ def plain(value: object) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _hexes(values: Iterable[bytes]) -> list[str]:
-    """Return hashes as hexadecimal text."""
-    return [value.hex() for value in values]
-
-
-def _field(name: str, value: object) -> Any:
-    """Return a field of a record as JSON can hold it."""
-    if name in HEX and isinstance(value, bytes):
+def _hex(value: Any) -> Any:
+    """A hash, or several, as hexadecimal text; what is none, as it is elsewhere."""
+    if isinstance(value, bytes):
         return value.hex()
-    if name in HEX and isinstance(value, tuple):
-        return _hexes(value)
-    return plain(value)
+    return [one.hex() for one in value] if isinstance(value, tuple) else plain(value)
+
+
+@cache
+def _fields(kind: type[Any]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """The fields of a record, each with what makes its value plain."""
+    return tuple((field.name, _hex if field.name in HEX else plain) for field in fields(kind))
 
 
 def parse_time(value: object) -> float:
@@ -66,17 +72,12 @@ def parse_time(value: object) -> float:
     >>> parse_time("2026-03-01T12:00"), parse_time("1772366400.5")
     (1772366400.0, 1772366400.5)
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            if math.isfinite(found := float(value)):
+                return found
     if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-        try:
+        with contextlib.suppress(ValueError, OverflowError):
             when = datetime.fromisoformat(value)
-        except ValueError:
-            pass
-        else:
             return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     raise ValueError(f"{value!r} is neither POSIX seconds nor an ISO 8601 time")
