@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from holdfast import Event, Memory, Tier
-from holdfast.errors import BudgetError, ClosedError, InvalidEventError, NotFoundError
+from holdfast.errors import (
+    BudgetError,
+    ClosedError,
+    FileVanishedError,
+    InvalidEventError,
+    NotFoundError,
+)
 from holdfast.models.scripted import ScriptedEmbedder
 from holdfast.retention.oldest import Oldest
 
@@ -279,3 +285,16 @@ def test_a_smaller_budget_takes_from_the_journal_what_is_over_its_share(tmp_path
         assert memory.usage().state < state
         assert memory.recall("kiln").items
         assert memory.verify().ok
+
+
+@pytest.mark.parametrize("by", ["deleted", "replaced by another file"])
+def test_a_file_that_vanished_takes_no_more_writes(tmp_path: Path, by: str) -> None:
+    path = tmp_path / "a.holdfast"
+    with Memory.open(path, budget="1 MiB") as memory:
+        memory.observe("The key is under the pot.")
+        path.unlink()
+        if by != "deleted":
+            path.write_bytes(b"")
+        for ask in (memory.observe, memory.recall):
+            with pytest.raises(FileVanishedError, match=f"was {by} while it was open here"):
+                ask("Where is the key?")  # type: ignore[operator]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from holdfast import Context, Event, Memory, Tier
 from holdfast.derive.tokens import count_tokens
+from holdfast.errors import ArgumentsError
 
 from worlds import T0, WORDS, large_events, opened
 
@@ -303,3 +304,11 @@ def test_gists_and_traces_are_found_by_what_is_left_of_them() -> None:
             assert "shares no term" not in reason
         context = memory.recall("kelp harbour", tokens=3000)
         assert context.tokens == count_tokens(context.text) <= 3000
+
+
+def test_less_than_no_tokens_is_a_mistake() -> None:
+    with opened() as memory:
+        memory.observe("A kelp.")
+        assert memory.recall("kelp", tokens=0).items == ()
+        with pytest.raises(ArgumentsError, match="cannot have -5 tokens"):
+            memory.recall("kelp", tokens=-5)

@@ -25,6 +25,7 @@ stored content. Leaves also subclass the built-in a caller would expect::
         ├── StoreBusyError                  another process holds the writer's lock for too long
         ├── CorruptStoreError               stored bytes fail their checksum
         ├── UnsafeFilesystemError           the file system cannot keep the durability promise
+        ├── FileVanishedError               its file was deleted or replaced while it was open
         └── ClosedError                     the memory was closed
 """
 
@@ -115,6 +116,10 @@ class CorruptStoreError(StoreError):
 
 class UnsafeFilesystemError(StoreError):
     """The file system cannot keep the durability promise."""
+
+
+class FileVanishedError(StoreError):
+    """The file was deleted, or another put in its place, while it was open."""
 
 
 class ClosedError(StoreError):

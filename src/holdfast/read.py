@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.codec import BYTES, Row, content_bytes, to_record
-from holdfast.errors import InvalidClaimError
+from holdfast.errors import ArgumentsError, InvalidClaimError
 from holdfast.lower import row_terms, text_of
 from holdfast.mirror import Mirror
 from holdfast.recall.columns import Bools, Rows
@@ -155,6 +155,8 @@ def recall(
     believed: int = 0,
 ) -> Generator[Embed, Embedding, Context]:
     """The context for a query: ranked, cited, never over `tokens`."""
+    if tokens < 0:
+        raise ArgumentsError(f"a context cannot have {tokens} tokens; allow 0 or more")
     beliefs = held(reader, text, filters, believed) if believed else []  # 0 what is true now
     everything = _everything(reader, text, filters, tokens, beliefs)  # 1 small: nothing ranked away
     if everything is not None:

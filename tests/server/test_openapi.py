@@ -16,7 +16,7 @@ pytest.importorskip("httpx", reason="the server is asked by httpx")
 
 import httpx
 from fullworld import copy_to, options
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from serverlab import Bare, Lab, serving
 
@@ -145,7 +145,6 @@ def test_no_request_fails_the_server_or_gets_what_is_not_described(
     if "memory" in (case.path_parameters or {}) and operation.method.upper() != "PUT":
         case.path_parameters["memory"] = "ana"
     # The engine tells this one by a bare ValueError yet.
-    assume("evicted" not in f"{case.body} {case.query}")
     answer = case.call(base_url=address, headers=headers, timeout=30)
     CODES[answer.status_code] += 1
     from schemathesis.checks import not_a_server_error

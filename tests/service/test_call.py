@@ -12,8 +12,6 @@ import pytest
 
 pytest.importorskip("pydantic", reason="the server needs the extra 'server'")
 
-from fullworld import CALLS, copy_to, options
-
 from holdfast.errors import (
     AccessError,
     ArgumentsError,
@@ -26,6 +24,8 @@ from holdfast.seat import Seat
 from holdfast.service.call import Service, offered
 from holdfast.service.callers import LEVELS, OWNER, Caller
 from holdfast.service.root import Root
+
+from fullworld import CALLS, copy_to, options
 
 ARGUMENTS = dict(reversed(CALLS))
 CALLABLE = [one for one in offered() if one.name in ARGUMENTS]

@@ -167,13 +167,25 @@ def test_a_damaged_file_lets_nobody_in_and_is_left_alone(
     credentials = Credentials(Keys(tmp_path), open=True)
     for attempt in (
         lambda: credentials.caller(token),
-        lambda: credentials.caller(None),  # not even where no key would be needed
         lambda: Keys(tmp_path).create(),
         lambda: Keys(tmp_path).all(),
     ):
         with pytest.raises(StoreError, match="put back a good copy"):
             attempt()
+    with pytest.raises(CredentialError):  # not even where no key would be needed
+        credentials.caller(None)
     assert (tmp_path / FILE).read_text() == text
+
+
+def test_who_revokes_the_last_key_opens_nothing(keys: Keys, tmp_path: Path) -> None:
+    credentials = Credentials(Keys(tmp_path), open=True)
+    assert credentials.caller(None) == OWNER
+    key, token = keys.create()
+    keys.revoke(key.id)
+    for attempt in (None, token):
+        with pytest.raises(CredentialError):
+            credentials.caller(attempt)
+    assert credentials.strict
 
 
 def test_two_processes_that_make_keys_at_once_lose_none(tmp_path: Path) -> None:

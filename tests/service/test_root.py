@@ -11,7 +11,14 @@ from random import Random
 
 import pytest
 
-from holdfast.errors import ArgumentsError, ClosedError, NotFoundError, StoreBusyError
+from holdfast.errors import (
+    ArgumentsError,
+    ClosedError,
+    FileVanishedError,
+    NotFoundError,
+    StoreBusyError,
+    UnknownNameError,
+)
 from holdfast.memory import Memory
 from holdfast.service.root import OneFile, Root
 
@@ -219,3 +226,28 @@ def test_one_file_has_one_name_and_makes_no_other(tmp_path: Path) -> None:
     with pytest.raises(PermissionError):
         one.make("bo", "1 MiB")
     one.close()
+
+
+def test_a_deleted_memory_is_gone_and_another_can_take_its_place(tmp_path: Path) -> None:
+    root = Root(tmp_path)
+    root.make("ana", "1 MiB")
+    with root.hold("ana") as memory:
+        memory.observe("Before.")
+    (tmp_path / "ana.holdfast").unlink()
+    with pytest.raises(NotFoundError, match="make it first"), root.hold("ana"):
+        pass
+    assert root.make("ana", "1 MiB")
+    with pytest.raises(FileVanishedError), root.hold("ana") as memory:
+        memory.observe("Into the file that is gone.")
+    with root.hold("ana") as memory:
+        assert memory.observe("Into the new one.").seq == 1
+    root.close()
+
+
+def test_a_memory_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    root = Root(tmp_path, options={"embedder": "nonesuch"})
+    with pytest.raises(UnknownNameError):
+        root.make("ana", "1 MiB")
+    assert root.names() == []
+    (tmp_path / "über.holdfast").write_bytes(b"")
+    assert root.unnamed() == ["über"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from typing import cast
 
 import click
@@ -28,7 +30,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # older releases of 
         return float(found[1]) * _UNITS[found[2]]
 
 
-root_argument = click.argument("root", type=click.Path(file_okay=False, exists=True))
+root_argument = click.argument("root", type=click.Path(file_okay=False))
 id_argument = click.argument("id")
 
 
@@ -68,6 +70,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a key for the memories under ROOT. It is shown once and kept only as a hash."""
+    os.makedirs(root, exist_ok=True)
     made, token = Keys(root).create(
         label, may=cast(May, may), memories=memories, principal=principal, ttl_s=expires
     )
@@ -79,17 +82,20 @@ def create(
 @json_option
 def list_(root: str, as_json: bool) -> None:
     """List the keys of ROOT: who they are for and what they may do, never the keys themselves."""
-    found = Keys(root).all()
+    found, now = Keys(root).all(), time.time()
     if as_json:
         print_json([_told(one) for one in found])
         return
     for one in found:
         who = one.principal or "the owner"
-        until = "for ever" if one.expires_at is None else f"until {show_time(one.expires_at)}"
+        until = "for ever" if one.expires_at is None else f"until {show_time(one.expires_at)} UTC"
+        if one.expired(now):
+            until = f"expired {show_time(one.expires_at or now)} UTC"
         label = f"  {one.label}" if one.label else ""
         click.echo(f"{one.id}  {one.may:6}  {', '.join(one.memories)}  as {who}  {until}{label}")
     if not found:
-        click.echo("no keys: on this machine everybody is the owner")
+        closed = Keys(root).begun
+        click.echo("no keys" if closed else "no keys: on this machine everybody is the owner")
 
 
 @key.command("rotate")
@@ -114,6 +120,8 @@ def revoke(root: str, id: str, as_json: bool) -> None:
         print_json({"revoked": id})
     else:
         click.echo(f"key {id} is worth nothing from now on")
+        if not Keys(root).all():
+            click.echo("it was the last: nobody is let in until you make another", err=True)
 
 
 def _told(one: Key) -> dict[str, object]:

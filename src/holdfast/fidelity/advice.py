@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.errors import BudgetError
+from holdfast.errors import ArgumentsError, BudgetError
 from holdfast.fidelity.census import Census
 from holdfast.fidelity.probes import Sampled
 from holdfast.fidelity.wilson import wilson
@@ -98,7 +98,9 @@ def advise(
     the logarithm of the bytes. O(events kept), about a second for 100,000.
     """
     if not 0.0 < fidelity <= 1.0 or tier == Tier.EVICTED:
-        raise ValueError(f"a share of {fidelity} at tier {tier!r} is none that can be kept")
+        raise ArgumentsError(
+            f"a share of {fidelity} at tier {tier.name.lower()} cannot be asked for"
+        )
     sampled = mirror.probes.now()
     with mirror.lock:
         here = _Here(mirror, policy, sampled, tier)

@@ -21,5 +21,6 @@ def need(module: str, extra: str) -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"{module} is needed here but cannot be imported ({error}); "
-            f'run: pip install "holdfast[{extra}]"'
+            f'install it: pip install "holdfast[{extra}]", or in a copy of the repository: '
+            f'pip install ".[{extra}]"'
         ) from error

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from holdfast.models.scripted import ScriptedEmbedder
 
@@ -89,9 +89,13 @@ class ScriptedServer:
         """What a client is given."""
         return f"http://127.0.0.1:{self._http.server_port}/v1"
 
-    def __enter__(self) -> ScriptedServer:
+    def start(self) -> Self:
+        """Begin to listen, until `close`: a program does not end before that."""
         self._thread.start()
         return self
+
+    def __enter__(self) -> Self:
+        return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -16,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from holdfast.errors import CredentialError, HoldfastError
+from holdfast.errors import AccessError, CredentialError, HoldfastError
 from holdfast.inspector import routes
 from holdfast.inspector.rates import Rates
 from holdfast.server import bodies
-from holdfast.server.answers import OverloadedError, RefusedError, answer, problem
+from holdfast.server.answers import OverloadedError, RefusedError, answer, caller_of, problem
 from holdfast.server.guard import COOKIE, LOOPBACK, Guard
 from holdfast.server.lanes import Lanes
 from holdfast.server.metrics import CONTENT_TYPE, Metrics
@@ -174,6 +175,10 @@ class Server:
         return answer({"status": "ready"})
 
     async def _metrics(self, request: Request) -> Response:
+        """Sums over all memories, for who may see all of each."""
+        who = caller_of(request)
+        if who.principal is not None or "*" not in who.memories:
+            raise AccessError(f"{who.name} may not see all memories; metrics are of all of them")
         text = await anyio.to_thread.run_sync(self.metrics.text)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
@@ -183,14 +188,17 @@ class Server:
     async def _sign_in(self, request: Request) -> Response:
         """Keep a key in a cookie that scripts cannot read and other sites cannot send."""
         form = await _form(request)
-        token = form.get("key", "").strip()
+        token, page = form.get("key", "").strip(), form.get("next", "/")
+        if not page.startswith("/") or page[1:2] in ("/", "\\"):
+            page = "/"  # the address of another server is no page of ours
         try:
             await self.credentials.acaller(token or None)
         except CredentialError:
-            return RedirectResponse("/login?failed=1", 303)
-        answer = RedirectResponse("/", 303)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
+            return RedirectResponse(f"/login?{urlencode({'failed': 1, 'next': page})}", 303)
+        answer = RedirectResponse(page, 303)
+        if token:
+            secure = request.url.scheme == "https"
+            answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
         return answer
 
     async def _sign_out(self, request: Request) -> Response:
@@ -201,8 +209,6 @@ class Server:
 
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a small form."""
-    from urllib.parse import parse_qsl
-
     body = await bodies.read(request, 8192)
     return dict(parse_qsl(body.decode("utf-8", "replace")))
 

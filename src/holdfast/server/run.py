@@ -43,13 +43,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def listen(server: Server, host: str, port: int) -> socket.socket:
+def listen(server: Server, host: str, port: int, *, named: bool = False) -> socket.socket:
     """A socket that listens where a server is to be reached.
 
     Parameters
     ----------
     host, port
         Where. Port 0 takes a free one.
+    named
+        Whether others call it by a name of its own, as through a proxy: then it is reached from
+        other machines, wherever it listens.
 
     Raises
     ------
@@ -58,9 +61,10 @@ def listen(server: Server, host: str, port: int) -> socket.socket:
     OSError
         If the address cannot be had.
     """
-    if not is_loopback(host) and not server.credentials.strict:
+    if (named or not is_loopback(host)) and not server.credentials.strict:
+        what = "this server" if named else host
         raise AccessError(
-            f"{host} can be reached from other machines, and nobody would have to say who they "
+            f"{what} can be reached from other machines, and nobody would have to say who they "
             f"are; make a key with: holdfast key create {server.root.folder}"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

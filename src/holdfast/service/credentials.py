@@ -69,5 +69,8 @@ class Credentials:
 
     @property
     def strict(self) -> bool:
-        """Whether there is a credential to be had: from the first key on, or with an issuer."""
-        return self.tokens is not None or bool(self.keys.all())
+        """Whether somebody decided that there are credentials: by a first key, or an issuer.
+
+        It stays so when the last key is revoked: that was done to keep somebody out.
+        """
+        return self.tokens is not None or self.keys.begun

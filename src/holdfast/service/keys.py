@@ -149,6 +149,11 @@ class Keys:
             _of(known, id)
             del known[id]
 
+    @property
+    def begun(self) -> bool:
+        """Whether there ever was a key: its file is there, be it empty by now."""
+        return os.path.lexists(self._path)
+
     def all(self) -> list[Key]:
         """What is kept of every key, oldest first."""
         return sorted(self._load().values(), key=lambda key: key.created_at)
@@ -227,7 +232,7 @@ def _hash(secret: str, salt: str) -> str:
 
 def _of(known: dict[str, Key], id: str) -> Key:
     if id not in known:
-        raise NotFoundError(f"there is no key {id[:20]!r}; see the list of keys")
+        raise NotFoundError(f"there is no key {id[:20]!r}; see them with: holdfast key list FOLDER")
     return known[id]
 
 

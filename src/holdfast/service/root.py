@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from holdfast.errors import AccessError, ArgumentsError, ClosedError, NotFoundError, StoreBusyError
+from holdfast.errors import (
+    AccessError,
+    ArgumentsError,
+    ClosedError,
+    FileVanishedError,
+    NotFoundError,
+    StoreBusyError,
+)
 from holdfast.memory import Memory
 
 SUFFIX = ".holdfast"
@@ -26,6 +33,7 @@ class _Open:
     users: int = 0
     memory: Memory | None = None
     ready: threading.Lock = field(default_factory=threading.Lock)
+    vanished: bool = False  # its file is not there any more
 
 
 class Memories(Protocol):
@@ -133,6 +141,11 @@ class Root:
         self._freed = threading.Condition(self._lock)
         self._closed = False
 
+    def unnamed(self) -> list[str]:
+        """Files that look like memories and have a name that no address can have."""
+        found = (path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}"))
+        return sorted(name for name in found if not NAME.fullmatch(name))
+
     def names(self) -> list[str]:
         """The names of all memories in the folder, sorted."""
         found = (path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}"))
@@ -148,8 +161,8 @@ class Root:
         """
         if NAME.fullmatch(name) is None:
             raise ArgumentsError(
-                "a memory's name has 1 to 64 letters, digits and ._- and begins with one of the "
-                "first two; choose another"
+                "a memory's name has 1 to 64 ASCII letters, digits and ._- and begins with one of "
+                "the first two; choose another"
             )
         return self.folder / f"{name}{SUFFIX}"
 
@@ -183,11 +196,14 @@ class Root:
         entry = self._enter(name)
         try:
             with entry.ready:
+                if not path.exists():
+                    raise NotFoundError(f"there is no memory {name}; make it first")
                 if entry.memory is None:
-                    if not path.exists():
-                        raise NotFoundError(f"there is no memory {name}; make it first")
                     entry.memory = Memory.open(path, **self._options)
             yield entry.memory
+        except FileVanishedError:
+            self._forget(name, entry)  # the next call opens what is there now
+            raise
         finally:
             self._leave(name, entry)
 
@@ -252,6 +268,13 @@ class Root:
         idle = self._idlest() if len(self._open) >= self._most_open else None
         return None if idle is None else self._open.pop(idle).memory
 
+    def _forget(self, name: str, entry: _Open) -> None:
+        """Close a memory whose file is gone once nobody uses it, and open another in its place."""
+        with self._lock:
+            if self._open.get(name) is entry:
+                del self._open[name]
+                entry.vanished = True
+
     def _idlest(self) -> str | None:
         return next((name for name, entry in self._open.items() if not entry.users), None)
 
@@ -260,4 +283,7 @@ class Root:
             entry.users -= 1
             if entry.memory is None and not entry.users:
                 self._open.pop(name, None)  # it could not be opened
+            gone = entry.memory if entry.vanished and not entry.users else None
             self._freed.notify_all()
+        if gone is not None:
+            gone.close()

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from holdfast.errors import StoreBusyError, UnsafeFilesystemError
+from holdfast.errors import FileVanishedError, StoreBusyError, UnsafeFilesystemError
 
 # File systems on which advisory locks or shared memory maps do not hold between machines.
 _NETWORK = frozenset(
@@ -30,6 +30,29 @@ _NETWORK = frozenset(
     ]
 )
 _POLL_S = 0.0005
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is that has this name now; None if there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def check_identity(path: Path, opened: tuple[int, int] | None) -> None:
+    """Refuse to go on with a file that somebody deleted, or put another in the place of.
+
+    SQLite would go on writing to it, and nobody would find it again. `opened` is the file's
+    `identity` when it was opened; None if it had no name of its own then.
+    """
+    if opened is not None and (now := identity(path)) != opened:
+        what = "deleted" if now is None else "replaced by another file"
+        raise FileVanishedError(
+            f"{path.name} was {what} while it was open here; nothing was written: close it, and "
+            "open what is there now"
+        )
 
 
 def check_filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> None:

@@ -14,19 +14,11 @@ import apsw
 
 from holdfast.errors import ClosedError, CorruptStoreError, NotFoundError, StoreError
 from holdfast.stores.base import AUDIT, BlockInfo, Shelf, StoreUsage
-from holdfast.stores.locks import FileLock, check_filesystem
+from holdfast.stores.locks import FileLock, check_filesystem, check_identity, identity
 from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS, PUT_CELL, shelved
 from holdfast.stores.scrub import blank, rewrite
 from holdfast.stores.seals import meta_problems, seal_meta, sealed, unsealed, whole_key
-from holdfast.stores.space import (
-    PAGE,
-    Space,
-    check_size,
-    pages_for,
-    pragma,
-    size_of,
-    vector_pages,
-)  # fmt: skip
+from holdfast.stores.space import PAGE, Space, check_size, pages_for, pragma, size_of, vector_pages
 from holdfast.stores.translate import as_ours, check_version, sync_folder, translated
 
 Durability = Literal["full", "normal", "off"]
@@ -119,6 +111,7 @@ class SqliteStore:
             if budget is not None and budget != self._space.budget:
                 self._adopt(budget)
             self._version = pragma(self._db, "data_version")
+            self._opened = identity(self.path)
             self._reader = apsw.Connection(str(self.path), vfs=vfs)
             for setting in ("query_only=ON", "cache_size=-1024"):
                 pragma(self._reader, setting)
@@ -364,6 +357,7 @@ class SqliteStore:
     def stale(self) -> bool:
         if self._closed:
             raise ClosedError(f"{self.path.name} was closed")
+        check_identity(self.path, self._opened)
         try:
             return bool(pragma(self._db, "data_version") != self._version)
         except apsw.Error as error:
