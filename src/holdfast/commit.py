@@ -42,7 +42,6 @@ from holdfast.written import (
 _KEYS_KEPT = 65_536  # how many events back an idempotency key is remembered, and
 _KEY_BYTES = 512  # that one takes with its receipt, of
 _KEYS_SHARE = 1 / 8  # of a file at the most
-_PAGE = 4096
 _FOUNDING_BYTES = 17 * 4096  # that a new audit log and ledger dirty
 
 

@@ -68,5 +68,6 @@ EXAMPLES: dict[str, str] = {
     "bench tenure": "holdfast bench tenure --embedder none",
     "bench state": "holdfast bench state --data data --only realmem",
     "bench retention": "holdfast bench retention --data data --budgets 1,1/4 --only locomo",
+    "bench server": "holdfast bench server --seconds 2",
     "bench fidelity": "holdfast bench fidelity --data data --policy demand",
 }
