@@ -336,7 +336,7 @@ def test_a_memory_full_of_pinned_events_does_without_vectors() -> None:
     """The worker must outlive a budget that has no room for it, and go on once there is."""
     from holdfast.errors import BudgetError
 
-    embedder = Moody(64)
+    embedder = Moody(4096)
     rng = random.Random(2)
     with opened("640 KiB", embedder=embedder) as memory:
         with contextlib.suppress(BudgetError):

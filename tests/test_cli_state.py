@@ -851,13 +851,6 @@ def test_sections_hold_every_command() -> None:
     assert len(set(words)) == len(words)
 
 
-@pytest.mark.parametrize("command", sorted(set(root.COMMANDS) - {"bench"}))
-def test_every_command_takes_json(command: str) -> None:
-    page = CliRunner().invoke(root.cli, [command, "--help"])
-    assert page.exit_code == 0
-    assert "--json" in page.output
-
-
 # ---- in processes of their own -----------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from holdfast.errors import BudgetError
 from holdfast.mirror import Changes, Mirror
 from holdfast.pins import ERASING_BYTES
 from holdfast.retain import Losses, Retainer, trim
+from holdfast.state.compact import SHARE
 from holdfast.stores.base import Store, Transaction
 from holdfast.written import Append, Written
 
@@ -38,7 +39,8 @@ def let_go(
     def missing() -> int:
         return -tx.room_for(need + spare)
 
-    if not tx.fits(need) or missing() > 0:
+    over = mirror.journal_bytes > store.capacity() * SHARE
+    if over and (missing() > 0 or not tx.fits(need)):
         trim(tx, store, mirror, changes, 0, store.capacity())
     if changes.trimmed:
         return Losses()

@@ -81,5 +81,5 @@ def test_an_empty_memory_needs_nothing_and_nonsense_is_refused() -> None:
         for share in (0.0, 1.5, -1.0):
             with pytest.raises(ValueError, match="share"):
                 memory.budget_for(share)
-        with pytest.raises(ValueError, match="EVICTED"):
+        with pytest.raises(ValueError, match="evicted"):
             memory.budget_for(0.5, tier=Tier.EVICTED)

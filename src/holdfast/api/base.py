@@ -96,14 +96,14 @@ class Parts:
         as_of: Time = None,
         valid_at: Time = None,
     ) -> read.Filters:
-        moment, valid, end = seconds(as_of), seconds(valid_at), seconds(until)
+        moment, valid, end = moment_of(as_of), moment_of(valid_at), moment_of(until)
         if moment is not None:
             cut = self._mirror.recorded_after(moment)
             before = cut if before is None else min(before, cut)
         if valid is not None:
             after = float(np.nextafter(valid, np.inf))  # what happened at that very time counts
             end = after if end is None else min(end, after)
-        return read.Filters(scopes(scope), seconds(since), end, before, moment, valid)
+        return read.Filters(scopes(scope), moment_of(since), end, before, moment, valid)
 
     def _lost(self, filters: read.Filters) -> int:
         """Events that a past state had and that are not whole.
@@ -131,13 +131,19 @@ def scopes(scope: Scopes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.strip("/") for one in given))
 
 
+def moment_of(when: Time) -> float | None:
+    """As `seconds`, of a moment to look at: raises `InvalidEventError` beyond the year 10000."""
+    moment = seconds(when)
+    if moment is not None and not abs(moment) < write.LATEST:
+        raise InvalidEventError(f"{when!r} is no time; give POSIX seconds (UTC)")
+    return moment
+
+
 def seconds(when: Time) -> float | None:
     """POSIX seconds from a number, a datetime or an ISO 8601 text; naive times are UTC."""
     if when is None:
         return when
     if isinstance(when, (int, float)):
-        if not abs(when) < write.LATEST:
-            raise InvalidEventError(f"{when!r} is no time; give POSIX seconds (UTC)")
         return when
     try:
         parsed = datetime.fromisoformat(when) if isinstance(when, str) else when

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.api.base import Parts, Time, seconds
+from holdfast.api.base import Parts, Time, moment_of
 from holdfast.errors import ConflictError, InvalidEventError, NotFoundError
 from holdfast.mirror import Mirror
 from holdfast.records import Tier
@@ -260,7 +260,7 @@ class HistoryApi(Parts):
             at = self._snapshot(when).at
             return _Moment(mirror.state, at, _tiers(mirror, mirror.next_seq))
         try:
-            given = seconds(when)
+            given = moment_of(when)
         except InvalidEventError:
             raise NotFoundError(
                 f"{when!r} is neither a time nor a snapshot; known: {self._known_snapshots()}"

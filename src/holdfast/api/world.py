@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from holdfast import write
-from holdfast.api.base import Parts, Time, seconds
+from holdfast.api.base import Parts, Time, moment_of
 from holdfast.errors import EventTooLargeError, NotFoundError
 from holdfast.records import Event
 from holdfast.state.asked import Asked
@@ -32,7 +32,7 @@ class WorldApi(Parts):
             If there is none, or that version was never made or is dropped.
         """
         self._refresh()
-        moment, where = seconds(as_of), scope.strip("/")
+        moment, where = moment_of(as_of), scope.strip("/")
         with self._mirror.lock:
             documents = self._mirror.state.documents
             if moment is None:
@@ -247,7 +247,7 @@ class WorldApi(Parts):
     def automaton(self, name: str, *, scope: str = "", as_of: Time = None) -> AutomatonState:
         """The state that an automaton is in, or was in. Raises `NotFoundError` if there is none."""
         self._refresh()
-        moment, where = seconds(as_of), scope.strip("/")
+        moment, where = moment_of(as_of), scope.strip("/")
         with self._mirror.lock:
             automata = self._mirror.state.automata
             if moment is None:
