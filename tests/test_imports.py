@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("server", "mcp", "inspector"),
     ("checks", "demo", "bench"),
     ("cli",),
+    ("__main__",),
 )
 ROOT_OF_PACKAGE = len(LAYERS)  # `holdfast` itself names everything, lazily
 HEAVY = (

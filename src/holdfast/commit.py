@@ -194,7 +194,7 @@ class Committer:
             self._mirror.shelf.segment_bytes if due else 0
         )
         need += 0 if self._mirror.audit.saved else _FOUNDING_BYTES
-        spare = spare_for(flat)
+        spare = spare_for(flat, self._mirror)
         total, done = Losses(), False
         if self._suspect or self._store.stale():
             with self._store.exclusive():

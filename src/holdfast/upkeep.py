@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from holdfast.codec import DICTIONARY_BLOCKS
 from holdfast.errors import BudgetError
 from holdfast.mirror import Changes, Mirror
-from holdfast.pins import ERASING_BYTES
+from holdfast.pins import ERASING_BYTES, pinned_bytes
 from holdfast.retain import Losses, Retainer, trim
 from holdfast.state.compact import SHARE
 from holdfast.stores.base import Store, Transaction
@@ -16,10 +16,16 @@ from holdfast.written import Append, Written
 _PAGE = 4096
 
 
-def spare_for(changes: Iterable[Written]) -> int:
-    """Bytes to leave free for an erasure to work in, where something comes that only it removes."""
+def spare_for(changes: Iterable[Written], mirror: Mirror) -> int:
+    """Bytes to leave free for an erasure to work in, where something comes that only it removes.
+
+    None, while there are events that it could let go of instead.
+    """
     states = (one.asked for one in changes if isinstance(one, Append))
-    return ERASING_BYTES if any(asked is not None and asked.stays for asked in states) else 0
+    if not any(asked is not None and asked.stays for asked in states):
+        return 0
+    log = sum(one.nbytes for one in mirror.blocks.values()) - pinned_bytes(mirror)
+    return ERASING_BYTES if log < 2 * ERASING_BYTES else 0
 
 
 def let_go(

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from holdfast import Event, Memory
 from holdfast.inspector import Rates, routes
+from holdfast.inspector.app import Run
 from holdfast.retention.ladder import DemotionLadder
 from holdfast.service.call import Service
 from holdfast.service.callers import OWNER, Caller
@@ -37,12 +38,14 @@ class As:
         await self.app(scope, receive, send)
 
 
-async def on_thread(request: Request, function: Callable[[], Response]) -> Response:
+async def on_thread(
+    request: Request, function: Callable[[], Response], costly: bool = False
+) -> Response:
     """The plainest `run`."""
     return await anyio.to_thread.run_sync(function)
 
 
-def application(folder: Path, caller: Caller | None = OWNER) -> Starlette:
+def application(folder: Path, caller: Caller | None = OWNER, run: Run = on_thread) -> Starlette:
     """The inspector over a folder of memories."""
     rates = Rates()
     service = Service(Root(folder), [rates])
@@ -53,7 +56,7 @@ def application(folder: Path, caller: Caller | None = OWNER) -> Starlette:
         service.close()
 
     app = Starlette(
-        routes=routes(service, on_thread, rates=rates),
+        routes=routes(service, run, rates=rates),
         middleware=[Middleware(As, caller=caller)],
         lifespan=life,
     )

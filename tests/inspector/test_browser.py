@@ -315,28 +315,35 @@ def test_a_proof_is_checked_in_the_browser(tab: Watched) -> None:
 
 def test_gauges_are_live(tab: Watched) -> None:
     page = tab.visit("/m/ana/overview")
-    page.evaluate("document.querySelector('[data-live-text=disk]').textContent = 'stale'")
-    until(lambda: page.text_content("[data-live-text=disk]").endswith("iB"))
+    counts = "[data-live-text=kept], [data-live-text=seen], [data-live-text=verbatim], "
+    counts += "[data-live-text=episodes], [data-live-tier], [data-live-share]"
+    live = "[data-live-text], [data-live-part], [data-live-tier], [data-live-share]"
+    texts = "all => all.map((one) => one.textContent)"
+    before = page.eval_on_selector_all(counts, texts)
+    assert before[:2] == ["4,016", "4,221"]
+    page.eval_on_selector_all(live, "all => all.forEach((one) => { one.textContent = 'stale'; })")
+    until(lambda: "stale" not in page.eval_on_selector_all(live, texts))
+    assert page.eval_on_selector_all(counts, texts) == before
+    assert page.text_content("[data-live-text=disk]").endswith("iB")
 
 
 def test_who_has_a_key_signs_in_and_out(browser: Any, tmp_path: Path) -> None:
     with Memory.open(tmp_path / "ana.holdfast", "1 MiB") as memory:
-        memory.observe("The spare key is under the blue pot.")
+        memory.observe("The spare key is under the blue pot.", speaker="Ana")
     keys = Keys(tmp_path)
     _, secret = keys.create(may="read")
     server = Server(Root(tmp_path), Credentials(keys))
     context = browser.new_context()
     with serving(server.app()) as address:
         page = context.new_page()
-        page.goto(address + "/m/ana/log")
+        page.goto(address + "/m/ana/log?speaker=Ana")
         assert urlsplit(page.url).path == "/login"
         page.fill("[name=key]", "wrong")
         page.click("button.primary")
         page.wait_for_selector("[role=alert]")
         page.fill("[name=key]", secret)
         page.click("button.primary")
-        page.click("text=ana")
-        page.click("nav >> text=Log")
+        assert page.url == address + "/m/ana/log?speaker=Ana"
         assert "under the blue pot" in page.text_content(".row .say")
         page.click("[data-sign-out]")
         page.wait_for_url("**/login")

@@ -46,6 +46,14 @@ PAGES = {
 }
 EMPTY = [f"/m/empty/{name}" for name in
          ("overview", "log", "beliefs", "recall", "forgetting", "access", "audit")]  # fmt: skip
+ENTRANCES = {  # for who has not signed in
+    "/": "",
+    "/m/ana/log": "?next=/m/ana/log",
+    "/m/ana/log?speaker=Ana&tier=gist": "?next=/m/ana/log%3Fspeaker%3DAna%26tier%3Dgist",
+    "/m/ana/beliefs/b4210.0": "?next=/m/ana/beliefs/b4210.0",
+    "/m/ana/log?contains=%20%26": "?next=/m/ana/log%3Fcontains%3D%2520%2526",
+    "/m/ana/log?contains=" + "a" * 3000: "",
+}
 VOID = frozenset(("br", "hr", "img", "input", "link", "meta"))
 
 
@@ -342,14 +350,33 @@ def test_mistakes_are_told(client: Any, path: str, status: int, words: str) -> N
 
 def test_who_is_not_signed_in_is_sent_to_the_login(furnished: Path) -> None:
     with TestClient(application(furnished, None), follow_redirects=False) as stranger:
-        for path in ("/", "/m/ana/log"):
+        for path, after in ENTRANCES.items():
             answer = stranger.get(path)
-            assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+            assert (answer.status_code, answer.headers["location"]) == (303, f"/login{after}")
         assert stranger.get("/m/ana/log.json").status_code == 401
         assert stranger.get("/m/ana/live.json").status_code == 401
         page = parsed(stranger.get("/login?failed=1").text)
         assert "/session" in page.links
-        assert "not accepted" in "".join(page.text)
+        assert "it is unknown, has expired or was revoked" in "".join(page.text)
+        assert 'name="next"' not in stranger.get("/login").text
+
+
+@pytest.mark.parametrize(("given", "kept"), [
+    ("/m/ana/log?speaker=Ana", "/m/ana/log?speaker=Ana"),
+    ("/m/ana/log?contains=%22%3E", "/m/ana/log?contains=%22%3E"),
+    ('/"><script>', "/&#34;&gt;&lt;script&gt;"),
+    ("//evil.example", None), ("/\\evil.example", None), ("/\t/evil.example", None),
+    ("https://evil.example", None), ("javascript:alert(1)", None), ("", None),
+    ("/" + "a" * 4000, None),
+])  # fmt: skip
+def test_the_login_leads_back_to_a_page_of_this_server_only(
+    furnished: Path, given: str, kept: str | None
+) -> None:
+    with TestClient(application(furnished, None)) as stranger:
+        text = stranger.get("/login", params={"next": given, "failed": "1"}).text
+        parsed(text)
+        found = re.search('<input type="hidden" name="next" value="([^"]*)">', text)
+        assert (found and found[1]) == kept
 
 
 def test_another_site_cannot_have_work_done(client: Any) -> None:
@@ -368,9 +395,16 @@ def test_who_is_signed_in_can_sign_out(client: Any) -> None:
 def test_a_seat_sees_its_scopes_and_no_page_about_the_whole(furnished: Path) -> None:
     bo = Caller("bo", "read", ("ana",), "agent/bo")
     with TestClient(application(furnished, bo)) as seat:
-        assert [one["name"] for one in seat.get("/index.json").json()["memories"]] == ["ana"]
+        seat.get("/m/ana/log")  # opens it
+        index = seat.get("/index.json").json()
+        assert index["memories"] == [{"name": "ana", "disk": None, "open": None}]
+        assert index["makes"] is False
         overview = seat.get("/m/ana/overview.json").json()
         assert overview["usage"] is None
+        for told in (overview, seat.get("/m/ana/live.json").json()):
+            assert told["rates"] is told["seen"] is None
+            assert told["parts"] == []
+        assert overview["kept"] == seat.get("/m/ana/log.json").json()["total"]
         assert all(one["gone"] == 0 for one in overview["strip"])
         log = seat.get("/m/ana/log.json?count=200").json()
         assert log["total"] > 0

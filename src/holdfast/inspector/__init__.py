@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from holdfast.inspector.app import routes
+from holdfast.inspector.query import local_path
 from holdfast.inspector.rates import Rates
 
-__all__ = ["Rates", "routes"]
+__all__ = ["Rates", "local_path", "routes"]

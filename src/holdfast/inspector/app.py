@@ -6,13 +6,14 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from holdfast.errors import AccessError, HoldfastError
+from holdfast.errors import AccessError, HoldfastError, OverloadedError
 from holdfast.inspector.assets import Assets
 from holdfast.inspector.desk import Desk, Noted
 from holdfast.inspector.pages.access import access
@@ -22,15 +23,21 @@ from holdfast.inspector.pages.events import event, log
 from holdfast.inspector.pages.forgetting import forgetting
 from holdfast.inspector.pages.overview import live, memories, overview
 from holdfast.inspector.pages.recall import recall
-from holdfast.inspector.query import Query
+from holdfast.inspector.query import Query, local_path
 from holdfast.inspector.rates import Rates
 from holdfast.inspector.render import Renderer
-from holdfast.server.answers import OverloadedError, status_of
-from holdfast.server.guard import COOKIE
 from holdfast.service.call import Service
+from holdfast.wire.http import session_of, status_of
 
-Run = Callable[[Request, Callable[[], Response]], Awaitable[Response]]
-"""Runs a function on a worker thread, as the server would have it."""
+
+class Run(Protocol):
+    """Calls a function on a worker thread, as the server would have it."""
+
+    def __call__(
+        self, request: Request, function: Callable[[], Response], costly: bool = False
+    ) -> Awaitable[Response]:
+        """Call it; `costly` says that it reads all of a memory."""
+
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -50,7 +57,8 @@ class Page:
     """A page of a memory.
 
     `name` is its path and its template; `tab` its title in the navigation and `key` the letter
-    that goes there, None for a page below one. `whole` says that a seat cannot have it.
+    that goes there, None for a page below one. `whole` says that a seat cannot have it. `costly`
+    are the parameters that have it read all of the memory.
     """
 
     name: str
@@ -59,21 +67,31 @@ class Page:
     key: str | None = None
     whole: bool = False
     below: str | None = None  # its path parameter
+    costly: tuple[str, ...] = ()
+
+    def costs(self, query: Mapping[str, str]) -> bool:
+        """Whether a query has it read all of the memory."""
+        return any(query.get(name, "").strip() for name in self.costly)
 
 
 PAGES = (
-    Page("overview", overview, "Overview", "o"),
+    Page("overview", overview, "Overview", "o", costly=("measure",)),
     Page("log", log, "Log", "l"),
     Page("log", event, below="seq"),
     Page("beliefs", beliefs, "Beliefs", "b"),
     Page("beliefs", belief, below="id"),
     Page("recall", recall, "Recall", "r"),
-    Page("forgetting", forgetting, "Forgetting", "f", whole=True),
+    Page("forgetting", forgetting, "Forgetting", "f", whole=True, costly=("advise", "query")),
     Page("access", access, "Access", "a", whole=True),
-    Page("audit", audit, "Audit", "u", whole=True),
+    Page("audit", audit, "Audit", "u", whole=True, costly=("prove", "verify")),
 )
-_COSTLY = frozenset({"advise", "measure", "verify"})
-_TEMPLATES = {("log", "seq"): "event.html", ("beliefs", "id"): "belief.html"}
+_INDEX = Page("", memories)
+_LIVE = Page("live", live)
+_TEMPLATES = {
+    ("", ""): "memories.html",
+    ("log", "seq"): "event.html",
+    ("beliefs", "id"): "belief.html",
+}
 
 
 def routes(service: Service, run: Run, *, rates: Rates | None = None) -> list[Route]:
@@ -85,7 +103,9 @@ def routes(service: Service, run: Run, *, rates: Rates | None = None) -> list[Ro
         The memories. What a page shows is what ``request.state.caller`` may see there, a
         `holdfast.service.callers.Caller`; None is sent to ``/login``.
     run
-        ``await run(request, function)`` calls a function on a worker thread.
+        ``await run(request, function, costly)`` calls a function on a worker thread. `costly` says
+        that it reads all of a memory, which takes seconds where there is much: measuring,
+        verifying, proving, advice on a budget, what was forgotten.
     rates
         The observer of the service that counts its calls, for the overview; None: none are known.
 
@@ -108,7 +128,7 @@ def routes(service: Service, run: Run, *, rates: Rates | None = None) -> list[Ro
         Route("/login", inspector.login),
         Route("/static/{name}", inspector.static),
         Route("/m/{memory}", inspector.door),
-        Route("/m/{memory}/live.json", partial(inspector.page, Page("live", live), twin=True)),
+        Route("/m/{memory}/live.json", partial(inspector.page, _LIVE, twin=True)),
     ]
     for page in PAGES:
         path = f"/m/{{memory}}/{page.name}" + (f"/{{{page.below}}}" if page.below else "")
@@ -132,13 +152,37 @@ class _Inspector:
 
     async def page(self, page: Page, request: Request, twin: bool) -> Response:
         """A page of a memory, or its twin."""
+        caller = getattr(request.state, "caller", None)
+        if caller is None:
+            return _unknown(request, twin)
+        memory = request.path_params.get("memory", "")
         below = {page.below: request.path_params[page.below]} if page.below else {}
         template = _TEMPLATES.get((page.name, page.below or ""), f"{page.name}.html")
-        return await self._answer(request, partial(page.make, **below), template, page.name, twin)
+        desk = Desk(self.service, caller, memory, self.rates, self.noted)
+        costs = page.costs(request.query_params)
+        around = self._around(desk, memory, page.name)
+        around |= {"twin": _twin_of(request), "signed_in": session_of(request.cookies) is not None}
+
+        def respond() -> Response:
+            try:
+                if costs:
+                    _check_asker(request)
+                data = page.make(desk, Query(request.query_params), **below)
+            except HoldfastError as error:
+                return self._failed(error, around, twin)
+            status = 404 if data.get("kept") is False else 200
+            if twin:
+                return _json(data, status)
+            return _html(self.renderer.page(template, data, **around), status)
+
+        try:
+            return await self.run(request, respond, costs)
+        except OverloadedError as busy:
+            return self._failed(busy, around, twin)
 
     async def index(self, request: Request, twin: bool = False) -> Response:
         """The memories of the caller."""
-        return await self._answer(request, memories, "memories.html", "", twin)
+        return await self.page(_INDEX, request, twin)
 
     async def door(self, request: Request) -> Response:
         """A memory without a page: its overview."""
@@ -146,9 +190,9 @@ class _Inspector:
 
     async def login(self, request: Request) -> Response:
         """The form that asks for a key."""
-        failed = request.query_params.get("failed") == "1"
-        body = self.renderer.page("login.html", {"failed": failed}, **self._around(None, "", ""))
-        return _html(body)
+        asked = request.query_params
+        told = {"failed": asked.get("failed") == "1", "next": local_path(asked.get("next", ""))}
+        return _html(self.renderer.page("login.html", told, **self._around(None, "", "")))
 
     async def static(self, request: Request) -> Response:
         """One of the files that pages load, for ever the same under its name."""
@@ -165,38 +209,6 @@ class _Inspector:
             headers["Content-Encoding"] = "gzip"
             return Response(asset.packed, 200, headers, asset.media_type)
         return Response(asset.body, 200, headers, asset.media_type)
-
-    async def _answer(
-        self,
-        request: Request,
-        make: Callable[[Desk, Query], dict[str, Any]],
-        template: str,
-        name: str,
-        twin: bool,
-    ) -> Response:
-        caller = getattr(request.state, "caller", None)
-        if caller is None:
-            return _unknown(twin)
-        memory = request.path_params.get("memory", "")
-        desk = Desk(self.service, caller, memory, self.rates, self.noted)
-        around = self._around(desk, memory, name)
-        around |= {"twin": _twin_of(request), "signed_in": COOKIE in request.cookies}
-
-        def respond() -> Response:
-            try:
-                _check_asker(request)
-                data = make(desk, Query(request.query_params))
-            except HoldfastError as error:
-                return self._failed(error, around, twin)
-            status = 404 if data.get("kept") is False else 200
-            if twin:
-                return _json(data, status)
-            return _html(self.renderer.page(template, data, **around), status)
-
-        try:
-            return await self.run(request, respond)
-        except OverloadedError as busy:
-            return self._failed(busy, around, twin)
 
     def _around(self, desk: Desk | None, memory: str, name: str) -> dict[str, Any]:
         """What the frame of every page shows."""
@@ -222,8 +234,7 @@ class _Inspector:
 
 def _check_asker(request: Request) -> None:
     """Refuse work that takes a while to a page of another site, which has no business asking."""
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    if site in ("cross-site", "same-site") and not _COSTLY.isdisjoint(request.query_params):
+    if request.headers.get("sec-fetch-site", "same-origin") in ("cross-site", "same-site"):
         raise AccessError("this takes work, and another site asked for it; start it from here")
 
 
@@ -233,10 +244,13 @@ def _twin_of(request: Request) -> str:
     return f"{path}.json" + (f"?{request.url.query}" if request.url.query else "")
 
 
-def _unknown(twin: bool) -> Response:
-    """For who has not signed in."""
+def _unknown(request: Request, twin: bool) -> Response:
+    """For who has not signed in: the login, which leads back to the page that was asked for."""
     if not twin:
-        return _redirect("/login")
+        query = f"?{request.url.query}" if request.url.query else ""
+        page = local_path(quote(request.scope["path"]) + query)
+        after = f"?next={quote(page)}" if page not in (None, "/") else ""
+        return _redirect(f"/login{after}")
     told = {"status": 401, "type": "AccessError", "message": "sign in, or send a key"}
     return _json({"error": told}, 401)
 

@@ -20,6 +20,9 @@ from holdfast.wire.plain import plain
 
 _MEASUREMENTS = 48  # of each memory
 _MOST_MEMORIES = 256
+# Seconds for each event that is kept, for want of a first time. With 40,000 to 200,000 lines of 18
+# words, one took 69 to 98 µs to verify, and 9 to 84 µs to measure with 256 probes on an idle core.
+_LOOK_S = {"verified": 1e-4, "fidelity": 1e-4}
 
 
 @dataclass
@@ -68,6 +71,19 @@ class Desk:
         """Do an operation; its own value."""
         sent = {name: value for name, value in given.items() if value is not None}
         return self.service.call(self.caller, self.memory, operation, sent)
+
+    def look(self, what: str, operation: str, **given: Any) -> None:
+        """Do an operation that reads all of the memory; note what it finds and what it takes."""
+        begun = time.perf_counter()
+        found = self.call(operation, **given)
+        took_s = time.perf_counter() - begun
+        self.noted.add(self.memory, what, {**found, "took_s": took_s})
+
+    def expected_s(self, what: str, events: int) -> float:
+        """About how long such a look takes at so many events: as the last one did."""
+        held = self.noted.all(self.memory, what)
+        last = held[-1] if held else None
+        return last["took_s"] if last else events * _LOOK_S[what]
 
     @contextmanager
     def open(self) -> Iterator[Memory | Seat]:

@@ -8,6 +8,22 @@ from holdfast.errors import ArgumentsError
 from holdfast.wire.plain import parse_time
 
 _LONGEST = 4096
+_LONGEST_PATH = 2048
+
+
+def local_path(text: str) -> str | None:
+    """The address of a page of this server, as it came; None for that of any other place.
+
+    Browsers take a backslash for a slash and pass over control characters, so neither may make
+    ``//elsewhere`` of what looks like a path.
+
+    >>> local_path("/m/ana/log?speaker=Ana")
+    '/m/ana/log?speaker=Ana'
+    >>> [local_path(one) for one in ("//evil.example", "/\\\\evil.example", "/\\t/evil", "log")]
+    [None, None, None, None]
+    """
+    here = text.startswith("/") and text[1:2] not in ("/", "\\")
+    return text if here and text.isprintable() and len(text) <= _LONGEST_PATH else None
 
 
 class Query:

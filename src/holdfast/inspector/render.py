@@ -51,7 +51,7 @@ class Renderer:
         )
         filters = (
             words.visible, words.when, words.iso, words.count, words.share, words.nbytes,
-            words.signed, words.pretty, words.sentence,
+            words.signed, words.pretty, words.sentence, words.span,
         )  # fmt: skip
         self._environment.filters.update({one.__name__: one for one in filters})
         self._environment.globals.update(asset=assets.name_of)

@@ -79,6 +79,17 @@ def share(value: float | None) -> str:
     return f"{min(99.9, max(0.1, value * 100)):.1f} %"
 
 
+def span(seconds: float) -> str:
+    """A time that something takes, as an estimate is told.
+
+    >>> span(0.2), span(18.3), span(250)
+    ('about a second', 'about 18 s', 'about 4 min')
+    """
+    if seconds < 1.5:
+        return "about a second"
+    return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
+
+
 def nbytes(value: float) -> str:
     """A size in binary units."""
     return format_bytes(value)

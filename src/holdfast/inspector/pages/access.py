@@ -25,7 +25,7 @@ def access(desk: Desk, query: Query) -> dict[str, Any]:
         speakers, speakers_all = view.by_speaker(limit)
         with at._mirror.lock:
             revoked = sorted(at._mirror.state.revoked)
-    held = set(revoked)
+    held, disputed = set(revoked), len(desk.raw("beliefs", status="disputed", limit=MOST + 1))
     return {
         "limit": limit,
         "scopes": scopes,
@@ -34,5 +34,6 @@ def access(desk: Desk, query: Query) -> dict[str, Any]:
         "speakers_all": speakers_all,
         "grants": grants,
         "revoked": revoked,
-        "disputed": len(desk.raw("beliefs", status="disputed", limit=1000)),
+        "disputed": min(disputed, MOST),
+        "disputed_more": disputed > MOST,
     }

@@ -9,13 +9,17 @@ from typing import Any
 from holdfast.codec import content_bytes
 from holdfast.errors import NotFoundError
 from holdfast.inspector.desk import Desk
+from holdfast.inspector.journal import Journal
 from holdfast.inspector.query import Query
 from holdfast.records import Record, Tier
-from holdfast.state.records import BELIEF_KINDS
+from holdfast.state.records import BELIEF_KINDS, Belief
+from holdfast.wire.plain import plain
 
 STATUSES = ("current", "disputed", "retired", "all")
 LIMIT, MOST = 100, 1000
 _BINS = 80
+_MOMENTS = 20_000  # changes that are counted into them
+_VERSIONS = 100  # of one belief that are shown
 _AROUND = 240  # bytes of an event that are shown before and after a quote
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _MOST_WORDS = 600  # of a value that are compared word by word
@@ -50,42 +54,52 @@ def beliefs(desk: Desk, query: Query) -> dict[str, Any]:
 
 def _moments(desk: Desk) -> dict[str, Any] | None:
     """From when to when state changed, and how often in each of equal stretches of time."""
-    times = [one["at"] for one in desk.call("changes") if one["action"] != "gap"]
+    with desk.open() as at:
+        times, more = Journal(at).moments(_MOMENTS)
     if not times:
         return None
     first, last = min(times), max(times)
     counts = [0] * _BINS
-    for at in times:
-        counts[min(_BINS - 1, int((at - first) / (last - first or 1) * _BINS))] += 1
-    return {"first": first, "last": last, "changes": len(times), "counts": counts}
+    for moment in times:
+        counts[min(_BINS - 1, int((moment - first) / (last - first or 1) * _BINS))] += 1
+    return {
+        "first": first, "last": last, "changes": len(times), "more": more, "counts": counts,
+    }  # fmt: skip
 
 
 def belief(desk: Desk, query: Query, id: str) -> dict[str, Any]:
     """A belief among all that was ever held of its subject and predicate in its scope."""
     found = desk.call("belief", id=id)
-    every = desk.call(
+    every: list[Belief] = desk.raw(
         "history",
         subject=found["subject"],
         predicate=found["predicate"],
         scope=found["scope"],
         as_of=query.time("as_of"),
     )
-    chain = [one for one in every if one["scope"] == found["scope"]]
-    before = {one["superseded_by"]: one for one in chain if one["superseded_by"]}
-    shown = {one["id"] for one in chain}
+    chain = [one for one in every if one.scope == found["scope"]]
+    before = {one.superseded_by: one for one in chain if one.superseded_by}
+    place = next((n for n, one in enumerate(chain) if one.id == found["id"]), None)
+    # The newest, unless the one that was asked for is older than those.
+    start = max(0, len(chain) - _VERSIONS)
+    if place is not None and place < start:
+        start = max(0, place - _VERSIONS // 2)
+    shown = chain[start : start + _VERSIONS]
     versions = [
         {
-            "belief": one,
-            "replaces": before[one["id"]]["id"] if one["id"] in before else None,
-            "diff": _diff(before[one["id"]]["value"], one["value"]) if one["id"] in before else [],
-            "evidence": [_quoted(desk, piece) for piece in one["evidence"]],
+            "belief": plain(one),
+            "replaces": before[one.id].id if one.id in before else None,
+            "diff": _diff(before[one.id].value, one.value) if one.id in before else [],
+            "evidence": [_quoted(desk, piece) for piece in plain(one.evidence)],
         }
-        for one in chain
+        for one in shown
     ]
     return {
-        "id": found["id"] if found["id"] in shown else id,
+        "id": id if place is None else found["id"],
         "belief": found,
         "as_of": query.time("as_of"),
+        "older": start,
+        "newer": len(chain) - start - len(shown),
         "versions": versions,
     }
 

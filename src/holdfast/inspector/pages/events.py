@@ -8,8 +8,10 @@ import numpy as np
 
 from holdfast.errors import ArgumentsError, NotFoundError
 from holdfast.inspector.desk import Desk
+from holdfast.inspector.journal import Journal
 from holdfast.inspector.query import Query
 from holdfast.inspector.view import TIERS, Numbers, View, Wanted
+from holdfast.ledger.records import Loss
 from holdfast.records import KINDS, Record
 from holdfast.wire.plain import plain
 
@@ -17,7 +19,8 @@ COUNT, MOST = 50, 200
 BINS = 120
 ORDERS = ("newest", "oldest")
 _LINE = 400  # characters of an event that a list shows
-_ANY = 1 << 30  # more beliefs than there are
+_RESTING = 100  # beliefs that an event page lists
+_LOSSES = 50  # entries of the ledger
 
 
 def line(record: Record) -> dict[str, Any]:
@@ -112,14 +115,10 @@ def event(desk: Desk, query: Query, seq: str) -> dict[str, Any]:
     try:
         record: Record = desk.raw("get", seq=number)
     except NotFoundError as missing:
-        return {
-            "seq": number,
-            "kept": False,
-            "message": str(missing),
-            "losses": _losses(desk, number),
-        }
+        return {"seq": number, "kept": False, "message": str(missing), **_losses(desk, number)}
     with desk.open() as at:
         numbers = View(at).numbers(Wanted())
+        beliefs, more = Journal(at).resting_on(number, _RESTING)
     place, _ = _place(numbers, number)
     near = numbers[max(0, place - 1) : place + 2].tolist()
     return {
@@ -129,7 +128,8 @@ def event(desk: Desk, query: Query, seq: str) -> dict[str, Any]:
         "text": record.text,
         "previous": max((n for n in near if n < number), default=None),
         "next": min((n for n in near if n > number), default=None),
-        "beliefs": _resting_on(desk, number),
+        "beliefs": plain(beliefs),
+        "more": more,
     }
 
 
@@ -139,20 +139,10 @@ def _number(seq: str) -> int:
     return int(seq)
 
 
-def _losses(desk: Desk, seq: int) -> list[dict[str, Any]]:
-    if not desk.whole:
-        return []
-    losses: list[dict[str, Any]] = desk.call("ledger")
-    return [
-        one for one in losses if one["action"] == "evicted" and one["first"] <= seq <= one["last"]
+def _losses(desk: Desk, seq: int) -> dict[str, Any]:
+    """The newest entries of the ledger that may have been an event, and whether there are more."""
+    every: list[Loss] = desk.raw("ledger") if desk.whole else []
+    found = [
+        one for one in reversed(every) if one.action == "evicted" and one.first <= seq <= one.last
     ]
-
-
-def _resting_on(desk: Desk, seq: int) -> list[dict[str, Any]]:
-    """The beliefs that cite an event, or began with it."""
-    found: list[dict[str, Any]] = desk.call("beliefs", status="all", limit=_ANY)
-    return [
-        one
-        for one in found
-        if one["id"].startswith(f"b{seq}.") or any(e["seq"] == seq for e in one["evidence"])
-    ]
+    return {"losses": plain(found[:_LOSSES]), "more": len(found) > _LOSSES}

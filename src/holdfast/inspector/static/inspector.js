@@ -253,6 +253,12 @@ function bytes(n) {
   return `${n.toFixed(1)} GiB`;
 }
 
+// As the pages tell it: what is not all never shows as 100 %, and what is not nothing never as 0.
+function share(n, all) {
+  if (n === 0 || n === all) return n ? "100 %" : "0 %";
+  return `${Math.min(99.9, Math.max(0.1, (100 * n) / all)).toFixed(1)} %`;
+}
+
 const live = $("[data-live]");
 if (live) {
   const count = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -275,9 +281,14 @@ if (live) {
       x += width;
     }
     for (const [name, n] of Object.entries(now.usage.events)) {
-      const cell = $(`[data-live-tier="${name}"]`);
+      const cell = $(`[data-live-tier="${name}"]`), part = $(`[data-live-share="${name}"]`);
       if (cell) cell.textContent = count.format(n);
+      if (part) part.textContent = share(n, now.seen);
     }
+    put("kept", count.format(now.kept));
+    put("seen", count.format(now.seen));
+    put("episodes", count.format(now.usage.episodes));
+    put("verbatim", now.seen ? share(now.usage.events.verbatim, now.seen) : "–");
     put("disk", bytes(now.usage.disk));
     put("writes", count.format(now.rates.writes_per_minute));
     put("recalls", count.format(now.rates.recalls_per_minute));
