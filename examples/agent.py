@@ -3,18 +3,22 @@
     python examples/agent.py                    two sessions with a scripted model, no network
     python examples/agent.py --model NAME --base-url URL      talk to it yourself
 
-The memory is ``agent.holdfast`` in the working directory. The model is sent one message at a time,
-and what `recall` returns for it.
+The memory is ``agent.holdfast`` in the working directory; one that is there keeps its budget. The
+model is sent one message at a time, and what `recall` returns for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 from holdfast import Memory
+from holdfast.errors import ModelError
 from holdfast.models.chat import OpenAIChat
 from holdfast.models.scripted_chat import ScriptedChatServer
 
@@ -41,8 +45,16 @@ class Agent:
         self.memory, self.chat, self.session = memory, chat, session
 
     def reply(self, message: str) -> str:
-        """Answer a message; both are durable when this returns."""
-        heard = self.memory.observe(message, speaker="Ana", role="user", scope=self.session)
+        """Answer a message; both are durable when this returns.
+
+        If the model fails, the message is stored: said again, it is the same event.
+        """
+        said = (record.event.role for record in self.memory.log(scope=self.session))
+        turn = f"{self.session} {sum(role == 'assistant' for role in said)} {message}"
+        heard = self.memory.observe(
+            message, speaker="Ana", role="user", scope=self.session,
+            key=hashlib.sha256(turn.encode()).hexdigest(),
+        )  # fmt: skip
         context = self.memory.recall(message, tokens=600, scope="user/ana", before=heard.seq)
         answer = self.chat.complete(
             [
@@ -54,6 +66,11 @@ class Agent:
             answer, speaker="Bot", role="assistant", scope=self.session, parents=(heard.seq,)
         )
         return answer
+
+
+def open_memory(path: Path) -> Memory:
+    """Open the memory, or make one."""
+    return Memory.open(path, None if path.exists() else "64 MiB")
 
 
 def scripted(messages: Sequence[Mapping[str, str]]) -> str:
@@ -75,7 +92,7 @@ def rehearse(path: Path) -> None:
             ("user/ana/friday", ["where is the spare key?"]),
         ):
             with (
-                Memory.open(path, budget="16 MiB") as memory,
+                open_memory(path) as memory,
                 OpenAIChat("any", server.base_url) as chat,
             ):
                 agent = Agent(memory, chat, session)
@@ -87,13 +104,16 @@ def rehearse(path: Path) -> None:
 def talk(path: Path, model: str, base_url: str) -> None:
     """Talk with a real model until the input ends."""
     key = os.environ.get("OPENAI_API_KEY")
-    with (
-        Memory.open(path, budget="64 MiB") as memory,
-        OpenAIChat(model, base_url, api_key=key) as chat,
-    ):
-        agent = Agent(memory, chat, f"user/ana/{len(memory)}")
-        while message := input("> ").strip():
-            print(agent.reply(message))
+    with open_memory(path) as memory, OpenAIChat(model, base_url, api_key=key) as chat:
+        agent = Agent(memory, chat, f"user/ana/{date.today()}")
+        print("> ", end="", flush=True)
+        for line in sys.stdin:
+            if message := line.strip():
+                try:
+                    print(agent.reply(message))
+                except ModelError as failure:
+                    print(f"no answer: {failure}", file=sys.stderr)
+            print("> ", end="", flush=True)
 
 
 def main(path: Path, arguments: Sequence[str] | None = None) -> None:

@@ -367,7 +367,7 @@ def test_tiers_and_notes_are_told_apart(capsys: pytest.CaptureFixture[str]) -> N
     gist = Item(7, Tier.GIST, "a … b", (3, 9), "Ana", 0.0, "s/1", 2.0, "match", parts)
     trace = Item(8, Tier.TRACE, "key pot", (0, 40), None, 60.0, "", 0.5, "neighbour", parts)
     context = Context(
-        "q", "text", 9, 10, (gist, trace), (Omission(3, 0.1, "over budget"),), True, True, True
+        "q", "text", 9, 10, (gist, trace), (Omission(3, 0.1, "over budget"),), False, True, True
     )
     render.print_context(context, explain=True)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
@@ -377,8 +377,7 @@ def test_tiers_and_notes_are_told_apart(capsys: pytest.CaptureFixture[str]) -> N
     said = " ".join(lines[-2:])
     for note in (
         "9 of 10 tokens",
-        "all there is",
-        "1 matches left out",
+        "1 more match does not fit",
         "by words only",
         "vectors",
     ):

@@ -139,8 +139,8 @@ resize ok 1KiB                                   | 5 | too small
 export ok no/out                                 | 1 | no such file or directory
 import ok nope                                   | 1 | nope: no such file or directory
 observe ok nope                                  | 1 | nope: no such file or directory
-observe ok lines                                 | 4 | 1 of 2 lines are no events
-observe ok rnd --format text                     | 4 | are no events
+observe ok lines                                 | 4 | 1 of 2 lines is no event
+observe ok rnd --format text                     | 4 | is no event
 observe ok bad.gz                                | 4 | bad.gz cannot be unpacked
 observe ok cut.gz                                | 4 | cut.gz cannot be unpacked
 observe ok bad.zst                               | 4 | bad.zst cannot be unpacked
@@ -150,7 +150,9 @@ advise ok --fidelity 2                           | 2 | --fidelity
 completion tcsh                                  | 2 | 'tcsh' is not one of
 doctor rnd                                       | 1 | 1 problem
 demo --budget 1KiB                               | 5 | too small
-recal ok                                         | 2 | No such command 'recal'
+recal ok                                         | 2 | No such command 'recal'. Did you mean 'rec
+state pt ok                                      | 2 | No such command 'pt'
+qqq ok                                           | 2 | No such command 'qqq'.
 recall ok                                        | 2 | Missing argument 'QUERY'
 recall ok q --nope                               | 2 | No such option
 """
@@ -237,7 +239,7 @@ def test_interrupted(there: Path) -> None:
     run.send_signal(signal.SIGINT)
     assert run.stderr.read().split(b"\n")[-3:] == [
         b"error: interrupted",
-        b"hint: what had been acknowledged is stored",
+        b"hint: nothing was stored",
         b"",
     ]
     assert run.wait() == 130

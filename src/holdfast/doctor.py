@@ -68,7 +68,8 @@ def examine(
 
     Notes
     -----
-    Changes nothing of what is stored: a file of an older schema is not opened, since that would
+    Opens a sound file as everybody does: after a crash that finishes what was under way, such as an
+    erasure. Nothing else is changed: a file of an older schema is not opened, since that would
     bring it up to date. What cannot be checked after a problem is left out. Reads every page of
     the file once.
 

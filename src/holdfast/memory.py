@@ -474,7 +474,9 @@ class Memory(BeliefsApi, WorldApi, SharingApi, HistoryApi, AuditApi, FidelityApi
             return exchange.export_whole(self._mirror, self._store, out, left_out, progress)
 
     def import_(self, lines: Iterable[str], progress: Progress = None) -> int:
-        """Observe every event of an export, or none: `InvalidEventError` names a bad line."""
+        """Observe an export, all of it checked first: `InvalidEventError` names a bad line. What is
+        stored before a full disk or a crash stays: once more stores the rest, keyless lines again.
+        """
         keys = exchange.known_keys(self._store)
         events = list(exchange.parse(lines, self._store.largest_event(), keys))
         return self.observe_many(events, progress).events

@@ -108,6 +108,15 @@ def test_a_session_is_known_after_more_events_than_keys_are_remembered(tmp_path:
         assert stored == [f"id-{n}" for n in range(4)]
 
 
+def test_no_event_is_taken_for_that_of_another_user(memory: Memory) -> None:
+    service = AdkMemoryService(memory)
+    for user, id in (("bob", "a:b"), ("bob:a", "b"), ("bob/a", "b"), ("bob", "a/b")):
+        event = said(f"{user} says {id}.", 1).model_copy(update={"id": id})
+        run(service.add_events_to_memory(app_name="travel", user_id=user, events=[event]))
+    stored = [one.event.content for one in memory.log() if one.event.kind == "message"]
+    assert stored == ["bob says a:b.", "bob:a says b.", "bob/a says b.", "bob says a/b."]
+
+
 def test_a_rewritten_session_adds_what_is_new_of_it(memory: Memory) -> None:
     service = AdkMemoryService(memory)
     run(service.add_session_to_memory(session(said("one", 1), said("two", 2))))

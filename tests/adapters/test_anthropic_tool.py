@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ from anthropic.lib.tools._beta_builtin_memory_tool import (
 )
 
 from holdfast import Memory
-from holdfast.adapters import AnthropicMemoryTool, AsyncAnthropicMemoryTool
+from holdfast.adapters import AnthropicMemoryTool, AsyncAnthropicMemoryTool, files
 from holdfast.adapters.files import Files, _size
 from holdfast.errors import ClosedError, StoreError
 
@@ -173,7 +174,7 @@ def memory(tmp_path: Path) -> Iterator[Memory]:
         yield memory
 
 
-def call(memory: Any, name: str, scope: str = "", **fields: Any) -> str:
+def call(memory: Any, name: str, scope: str | None = None, **fields: Any) -> str:
     return AnthropicMemoryTool(memory, scope=scope).call({"command": name, **fields})
 
 
@@ -272,6 +273,55 @@ def test_scopes_are_apart(memory: Memory) -> None:
     assert "1B\t/memories/a" in call(memory, "view", scope="x/", path="/memories")
 
 
+def test_an_edit_is_planned_while_others_write_and_loses_none(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(memory, "create", path="/memories/a", file_text="one\ntwo\n")
+    differing, others = files.diff, ["create", "insert"]
+
+    def slow(before: Any, after: Any) -> Any:
+        if others:
+            fields: dict[str, Any] = (
+                {"path": "/memories/a", "insert_line": 2, "insert_text": "three"}
+                if others.pop() == "insert"
+                else {"path": "/memories/b", "file_text": ""}
+            )
+            name = "insert" if "insert_line" in fields else "create"
+            other = threading.Thread(target=call, args=(memory, name), kwargs=fields)
+            other.start()
+            other.join(10)
+            assert not other.is_alive(), "who plans keeps others from writing"
+        return differing(before, after)
+
+    monkeypatch.setattr(files, "diff", slow)
+    call(memory, "str_replace", path="/memories/a", old_str="two", new_str="2")
+    assert in_memory(memory) == {"a": "one\n2\nthree\n", "b": ""}
+
+
+def test_a_text_put_where_a_file_is_about_to_be_is_not_lost(memory: Memory) -> None:
+    real = files._Tree.missing
+
+    def missing(tree: Any, place: str, path: str) -> list[str]:
+        if "/memories/a" not in memory.documents():
+            memory.put_document("/memories/a", ["theirs"])
+        return real(tree, place, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files._Tree, "missing", missing)
+        with pytest.raises(ToolError, match="already exists"):
+            call(memory, "create", path="/memories/a", file_text="mine")
+    assert in_memory(memory) == {"a": "theirs"}
+
+
+def test_the_root_has_to_be_asked_for_by_a_seat(memory: Memory) -> None:
+    call(memory, "create", path="/memories/a", file_text="x")
+    bo = memory.seat("agent/bo")
+    with pytest.raises(ToolError, match="agent/bo"):
+        call(bo, "view", scope="", path="/memories/a")
+    memory.grant("agent/bo", "read", "")
+    assert "     1\tx" in call(bo, "view", scope="", path="/memories/a")
+
+
 def test_seats_need_rights_and_answer_for_their_edits(memory: Memory) -> None:
     ana, bo = memory.seat("agent/ana"), memory.seat("agent/bo")
     call(ana, "create", path="/memories/a", file_text="x\n")
@@ -361,6 +411,7 @@ def test_a_broken_store_is_not_told_to_the_model(tmp_path: Path) -> None:
 EDITOR = """
 import sys
 from holdfast import Memory
+from holdfast.adapters import files
 from holdfast.adapters.files import Files, RefusedError
 
 path, name, n = sys.argv[1], sys.argv[2], int(sys.argv[3])

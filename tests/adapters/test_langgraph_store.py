@@ -395,3 +395,23 @@ def test_items_have_a_history_and_tiers(store: LangGraphStore, memory: Memory) -
     assert [one.value["value"] for one in past] == [{"n": 1}, {"n": 2}]
     assert memory.get(past[-1].seq).tier == Tier.VERBATIM
     assert memory.get(past[-1].seq).text == "n: 2"
+
+
+def test_what_another_puts_meanwhile_leaves_no_item_under_a_text_not_its_own(
+    memory: Memory, store: LangGraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(("a",), "k", {"text": "green tea"})
+    look, other = store._says, LangGraphStore(memory, clock=store._clock)
+
+    def slow(kept: Any, text: str) -> bool:
+        says = look(kept, text)
+        other.put(("a",), "k", {"text": "black coffee"})
+        return says
+
+    monkeypatch.setattr(store, "_says", slow)
+    store.put(("a",), "k", {"text": "green tea"})
+    (found,) = store.search(("a",), query="green tea")
+    assert found.value == {"text": "green tea"}
+    assert found.score is not None
+    event = memory.document("langgraph:k", scope="a").value["event"]
+    assert "green tea" in memory.get(event).text

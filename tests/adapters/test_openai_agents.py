@@ -212,6 +212,14 @@ def test_large_items_come_back_exactly(memory: Memory) -> None:
     assert run(session.get_items()) == items
 
 
+@pytest.mark.parametrize("odd", [float("inf"), float("-inf"), [{"a": float("nan")}]])
+def test_numbers_that_json_has_not_come_back(memory: Memory, odd: Any) -> None:
+    session = AgentsSession(memory, "s")
+    run(session.add_items([{"role": "user", "content": "hi", "odd": odd}, *say("ho")]))
+    first, second = run(session.get_items())
+    assert (repr(first["odd"]), first["content"], second) == (repr(odd), "hi", say("ho")[0])
+
+
 def test_history_stays_in_the_log(memory: Memory) -> None:
     session = AgentsSession(memory, "s")
     run(session.add_items(say("one", "two", "three")))
@@ -332,6 +340,8 @@ def test_seats_hold_sessions_at_home_and_where_they_may(memory: Memory) -> None:
     for call in (shared.get_items(), shared.add_items(say("x")), shared.pop_item()):
         with pytest.raises(AccessError):
             run(call)
+    with pytest.raises(AccessError):  # the root, which no seat has
+        run(AgentsSession(bo, "s", scope="").get_items())
     memory.grant("agent/bo", "read", "agent/ana")
     memory.grant("agent/bo", "write", "agent/ana")
     run(shared.add_items(say("x")))

@@ -119,3 +119,40 @@ def test_a_lossless_export_takes_no_other_budget_or_scope(
     assert code == 2
     assert "has its own budget and scopes" in err
     assert not Path("two.holdfast").exists()
+
+
+def test_a_format_that_finds_nothing_in_a_source_is_refused(run: Run) -> None:
+    talk = json.dumps(SOURCES["claude"])
+    for name, text, form, said in (
+        ("talk.json", talk, "mem0", "'mem0' finds nothing to import in it (a list of 1); it looks "
+         "like 'claude': say so, or 'auto'"),
+        ("talk.json", talk, "zep", "it looks like 'claude'"),
+        ("mem0.json", '{"results": [{"id": "7", "memory": "Likes tea"}]}', "chatgpt",
+         "(an object of 1); it looks like 'mem0'"),
+        ("x.json", '{"a": 5}', "mem0", "(an object of 1); name the format that it is in: chatgpt"),
+    ):  # fmt: skip
+        Path(name).write_text(text, "utf-8")
+        code, out, err = run(
+            "import", "m.holdfast", name, "--format", form, "--budget", "1 MiB", "--json"
+        )
+        error = json.loads(err)["error"]
+        assert (code, out) == (4, "")
+        assert said in f"{error['message']}; {error['hint']}"
+    with Memory.open("m.holdfast") as memory:
+        assert len(memory) == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("mem0", '{"count": 0, "next": null, "results": []}'),
+        ("claude", "[]"),
+        ("chatgpt", '[{"title": "", "mapping": {"a": {"id": "a"}}}]'),
+        ("jsonl", ""),
+        ("markdown", " \n"),
+    ],
+)
+def test_a_source_in_which_there_is_nothing_is_no_mistake(run: Run, form: str, text: str) -> None:
+    Path("x").write_text(text, "utf-8")
+    code, out, err = run("import", "m.holdfast", "x", "--format", form, "--budget", "1 MiB")
+    assert (code, out, err) == (0, "imported 0 events\n", "")

@@ -17,7 +17,7 @@ from test_foreign_memories import DAILY, MEMORY, graph, item
 
 from holdfast import Tier, Trust
 from holdfast.cli.keep import FORMATS as OFFERED
-from holdfast.errors import InvalidEventError, UnknownNameError
+from holdfast.errors import InvalidEventError, StorageFullError, UnknownNameError
 from holdfast.interchange import FORMATS, Imported, Source, detect, load, opened, prepare
 from holdfast.interchange.base import Part, event, fitted, segment
 from holdfast.write import METADATA_BYTES
@@ -300,3 +300,22 @@ def test_a_part_says_where_it_stands() -> None:
         with pytest.raises(InvalidEventError, match=match):
             call()
     assert event("x", at=part.time("t")).at == float("inf")  # refused when it is admitted
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_what_was_cut_short_is_completed_by_a_second_run(keyed: bool) -> None:
+    lines = [{"content": f"event {n} " * 3000} | ({"key": f"k{n}"} if keyed else {})
+             for n in range(12)]  # fmt: skip
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    with memory_opened() as memory:
+
+        def full(done: int) -> None:
+            raise StorageFullError("the disk is full; free some space")
+
+        with pytest.raises(StorageFullError):
+            load(memory, source(text), progress=full)
+        before = len(memory)
+        assert 0 < before < 12
+        done = load(memory, source(text))
+        assert len(memory) == (12 if keyed else before + 12)
+        assert (done.events, done.known) == ((12 - before, before) if keyed else (12, 0))

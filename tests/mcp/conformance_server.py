@@ -423,7 +423,11 @@ def main(port: int, bare: bool) -> None:
         service = Service(OneFile(memory, NAME))
         if bare:
             app, lifespan = mount(service)
-            whole: Any = As(Starlette(routes=[Route("/mcp", app)], lifespan=lambda _: lifespan))
+            whole: Any = As(
+                Starlette(
+                    routes=[Route("/mcp", app, methods=["POST"])], lifespan=lambda _: lifespan
+                )
+            )
         else:
             server = build(service, lambda request: (CALLER, NAME))
             add_fixtures(server)

@@ -18,7 +18,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from holdfast.errors import OverloadedError
 from holdfast.mcp.http import mount
+from holdfast.mcp.server import on_any_thread
+from holdfast.operations import Operation
 from holdfast.service.call import Service
 from holdfast.service.callers import OWNER, Caller
 from holdfast.service.root import Root
@@ -63,7 +66,7 @@ def serve(
 
     async def main() -> Any:
         app, lifespan = mount(service, **options)
-        outer = Credentials(Starlette(routes=[Route("/mcp", app)]))
+        outer = Credentials(Starlette(routes=[Route("/mcp", app, methods=["POST"])]))
         headers = {**HEADERS, "authorization": f"Bearer {who}"}
         transport = httpx2.ASGITransport(outer)
         async with lifespan, httpx2.AsyncClient(transport=transport, headers=headers) as http:
@@ -78,6 +81,7 @@ def ask(
     task: Callable[[Client], Awaitable[Any]],
     query: str = "",
     mode: str = "auto",
+    **options: Any,
 ) -> Any:
     async def connect(http: httpx2.AsyncClient) -> Any:
         wire = streamable_http_client(f"http://localhost/mcp{query}", http_client=http)
@@ -87,7 +91,7 @@ def ask(
             except MCPError as error:
                 return error
 
-    return serve(service, connect, who)
+    return serve(service, connect, who, **options)
 
 
 def remember(words: str) -> Callable[[Client], Awaitable[Any]]:
@@ -135,6 +139,36 @@ def test_without_a_credential_nothing_is_told(service: Service) -> None:
     assert refused.content[0].text == "this request has no credential; send one"
     error = ask(service, "nobody", lambda client: client.list_tools())
     assert error.error.message == "this request has no credential; send one"
+
+
+def test_the_engine_is_called_where_the_server_says(service: Service) -> None:
+    asked: list[str] = []
+
+    async def run(operation: Operation, function: Callable[[], Any]) -> Any:
+        asked.append(operation.name)
+        if operation.name == "recall":
+            raise OverloadedError("read", 2)
+        return await on_any_thread(operation, function)
+
+    async def task(client: Client) -> Any:
+        await client.call_tool("remember", {"content": "The key is under the pot."})
+        state = await client.read_resource("holdfast://state")
+        return state, await client.call_tool("recall", {"query": "where is the key?"})
+
+    state, refused = ask(service, "ana", task, run=run)
+    assert asked == ["observe", "all_documents", "recall"]
+    assert '"complete": true' in state.contents[0].text
+    assert refused.is_error
+    assert refused.content[0].text == "too busy for more read calls; try again in 2 s"
+
+
+def test_nothing_waits_on_a_stream_that_stays_empty(service: Service) -> None:
+    async def ask_for_it(http: httpx2.AsyncClient) -> list[int]:
+        with anyio.fail_after(5):
+            url = "http://localhost/mcp"
+            return [(await http.get(url)).status_code, (await http.delete(url)).status_code]
+
+    assert serve(service, ask_for_it, "ana") == [405, 405]
 
 
 @pytest.mark.parametrize(

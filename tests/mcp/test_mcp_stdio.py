@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,12 @@ import pytest
 pytest.importorskip("mcp", reason="the MCP SDK is not installed: holdfast[mcp]")
 
 import anyio
+from hypothesis import given
+from hypothesis import strategies as st
 from mcp import Client, StdioServerParameters
 
 from holdfast import Memory
+from holdfast.mcp import stdio
 
 START = (sys.executable, "-c", "from holdfast.cli.mcp import mcp; mcp()")
 VERSION = "2026-07-28"
@@ -145,6 +150,60 @@ def test_nonsense_is_answered_and_does_not_end_it(tmp_path: Path) -> None:
     )  # fmt: skip
     answers = [json.loads(line) for line in ran.stdout.splitlines()]
     assert [one["id"] for one in answers if "result" in one] == [7]
+
+
+def test_a_message_that_is_too_long_is_answered_and_does_not_end_it(tmp_path: Path) -> None:
+    long = "x" * (4 << 20)
+    last = json.dumps({"method": "m", "params": {"id": 5, "a": long}, "jsonrpc": "2.0", "id": 9})
+    lines = [
+        remember(1, "Before."), remember(2, long), last, f'{{"a": "{long}"}}', f'{long}"id": 3',
+        remember(4, long[: -(1 << 10)]), remember(7, "After."),
+    ]  # fmt: skip
+    ran = subprocess.run(
+        [*START, str(tmp_path / "a.holdfast"), "--budget", "64 MiB"], input="\n".join(lines),
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in ran.stdout.splitlines()]
+    refused = [(one.get("id"), one["error"]["code"]) for one in answers if "error" in one]
+    assert refused == [(2, -32600), (9, -32600), (None, -32600), (None, -32600)]
+    assert {one["id"] for one in answers if "result" in one} == {1, 4, 7}
+    error = next(one["error"]["message"] for one in answers if "error" in one)
+    assert (
+        error == f"the message has {len(lines[1])} bytes, over the 4194304 that are taken; "
+        "send less at once"
+    )
+
+
+def test_a_line_is_read_in_time_linear_in_its_length(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    path = tmp_path / "lines"
+    path.write_bytes(b"a\n" + b"x" * (64 << 20) + b"\n\nb")
+    with path.open("rb") as file:
+        began = time.process_time()
+        found = list(stdio._lines(file.fileno()))
+        assert time.process_time() - began < 2  # to join it anew with each chunk copies 32 GiB
+    assert [line.size for line in found] == [1, 64 << 20, 0, 1]
+    assert [len(line.text()) for line in found] == [1, 512, 0, 1]
+
+
+@given(
+    st.lists(st.binary(max_size=12).filter(lambda one: b"\n" not in one), min_size=1, max_size=8),
+    st.integers(1, 9),
+    st.integers(1, 14),
+)
+def test_lines_come_whole_however_they_are_read(
+    lines: list[bytes], chunk: int, longest: int
+) -> None:
+    with tempfile.TemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        file.write(b"\n".join(lines))
+        file.seek(0)
+        for name, value in (("_CHUNK", chunk), ("LONGEST", longest), ("_ENDS", 2)):
+            patch.setattr(stdio, name, value)
+        found = [(line.size, b"".join(line.parts)) for line in stdio._lines(file.fileno())]
+    ends = [one if len(one) <= longest else one[:2] + one[-2:] for one in lines]
+    sizes = [len(one) for one in lines]
+    wanted = list(zip(sizes, ends, strict=True))
+    assert found == (wanted if lines[-1] else wanted[:-1])
 
 
 def test_it_may_be_read_only_or_speak_for_one(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,7 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.cli.setup import setup
-from holdfast.errors import ArgumentsError, ConflictError, HoldfastError, NotFoundError
+from holdfast.errors import (
+    ArgumentsError,
+    ConflictError,
+    HoldfastError,
+    MissingExtraError,
+    NotFoundError,
+)
 from holdfast.setup.clients import CLIENTS, Local, Machine, Remote, Server
 from holdfast.setup.files import apply, install, undo
 
@@ -173,11 +180,17 @@ def test_links_and_permissions_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     ["memory.example/mcp", "ftp://x/mcp", "https://ana:pw@x/mcp", "https://x/mcp?token=t",
-     "https://x/mcp?memory=a&key=", "https://", "http://[::1/mcp"],
+     "https://x/mcp?memory=a&key=", "https://", "http://[::1/mcp", "http://memory.example/mcp",
+     "http://10.0.0.7:8642/mcp"],
 )  # fmt: skip
 def test_an_address_with_a_secret_in_it_is_refused(url: str) -> None:
     with pytest.raises(ArgumentsError):
         Remote(url)
+
+
+@pytest.mark.parametrize("host", ["localhost:8642", "127.0.0.1:8642", "[::1]:8642"])
+def test_a_token_may_go_to_this_machine_in_clear_text(host: str) -> None:
+    assert Remote(f"http://{host}/mcp").url == f"http://{host}/mcp"
 
 
 # ---- the command ----------------------------------------------------------------------------
@@ -192,6 +205,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> str:
+    if "--url" not in arguments and "--undo" not in arguments:
+        pytest.importorskip("mcp", reason="what is set up needs the MCP SDK: holdfast[mcp]")
     found = click.testing.CliRunner().invoke(setup, arguments, catch_exceptions=False)
     assert found.exit_code == 0, found.output
     return found.output
@@ -212,10 +227,49 @@ def test_the_command_writes_says_so_and_takes_back(home: Path) -> None:
     assert path.read_text("utf-8") == 'model = "o9"\n'
 
 
-def test_a_project_file_can_be_shared(home: Path) -> None:
-    run("claude-code", "--project", str(home), "--file", str(home / "x.holdfast"))
-    entry = json.loads((home / ".mcp.json").read_text("utf-8"))["mcpServers"]["holdfast"]
-    assert entry == {"type": "stdio", "command": "holdfast", "args": ["mcp", f"{home}/x.holdfast"]}
+@pytest.mark.parametrize(
+    ("client", "file", "named"),
+    [
+        ("claude-code", ".mcp.json", "${CLAUDE_PROJECT_DIR:-.}/.holdfast/memory.holdfast"),
+        ("cursor", ".cursor/mcp.json", "${workspaceFolder}/.holdfast/memory.holdfast"),
+        ("vscode", ".vscode/mcp.json", "${workspaceFolder}/.holdfast/memory.holdfast"),
+        ("codex", ".codex/config.toml", ".holdfast/memory.holdfast"),
+    ],
+)
+def test_a_project_file_can_be_shared(home: Path, client: str, file: str, named: str) -> None:
+    told = run(client, "--project", str(home))
+    written = (home / file).read_text("utf-8")
+    assert json.dumps(named) in written
+    assert str(home) not in written
+    assert '"holdfast"' in written
+    assert "keep the memory out of git" in told
+
+
+def test_a_memory_in_a_project_is_named_from_it_and_another_is_told_of(home: Path) -> None:
+    (home / "app").mkdir()
+    run("claude-code", "--project", f"{home}/app/../app", "--file", f"{home}/app/x.holdfast")
+    path = home / "app" / ".mcp.json"
+    entry = json.loads(path.read_text("utf-8"))["mcpServers"]["holdfast"]
+    assert entry["args"] == ["mcp", "${CLAUDE_PROJECT_DIR:-.}/x.holdfast"]
+    told = run("claude-code", "--project", f"{home}/app", "--file", f"{home}/x.holdfast")
+    entry = json.loads(path.read_text("utf-8"))["mcpServers"]["holdfast"]
+    assert entry["args"] == ["mcp", f"{home}/x.holdfast"]
+    assert f"who shares that file needs a memory at {home}/x.holdfast, too" in told
+
+
+def test_a_server_that_could_not_start_is_not_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("cursor")
+    written = (home / ".cursor" / "mcp.json").read_bytes()
+    monkeypatch.setitem(sys.modules, "holdfast.mcp.stdio", None)
+    for client in ("cursor", "codex"):
+        with pytest.raises(MissingExtraError, match=r'pip install "holdfast\[mcp\]", or in a copy'):
+            run(client)
+    assert (home / ".cursor" / "mcp.json").read_bytes() == written
+    assert not (home / ".codex").exists()
+    assert "as HOLDFAST_TOKEN" in run("codex", "--url", "https://memory.example/mcp")
+    assert "no longer knows" in run("cursor", "--undo")
 
 
 def test_no_token_is_written(home: Path) -> None:

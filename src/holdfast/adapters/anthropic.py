@@ -33,7 +33,7 @@ class AnthropicMemoryTool(BetaAbstractMemoryTool):
         An open memory, or a seat that may read and write the scope. Edits through a seat are its
         principal's: `Memory.revoke` takes them all back.
     scope
-        Where the files are; a seat's home if none is given. Agents with one scope share them.
+        Where the files are; None: a seat's home, or the root. Agents with one scope share them.
     cache_control
         As the SDK's tools take it.
 
@@ -77,7 +77,7 @@ class AnthropicMemoryTool(BetaAbstractMemoryTool):
     """
 
     def __init__(
-        self, memory: Memory | Seat, *, scope: str = "", cache_control: Any = None
+        self, memory: Memory | Seat, *, scope: str | None = None, cache_control: Any = None
     ) -> None:
         super().__init__(cache_control=cache_control)
         self._files = Files(memory, scope)
@@ -122,7 +122,7 @@ class AsyncAnthropicMemoryTool(BetaAsyncAbstractMemoryTool):
     """`AnthropicMemoryTool` for `AsyncAnthropic`: the same tool, each command on a thread."""
 
     def __init__(
-        self, memory: Memory | Seat, *, scope: str = "", cache_control: Any = None
+        self, memory: Memory | Seat, *, scope: str | None = None, cache_control: Any = None
     ) -> None:
         super().__init__(cache_control=cache_control)
         self._tool = AnthropicMemoryTool(memory, scope=scope)

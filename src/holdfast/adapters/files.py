@@ -12,10 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from holdfast.errors import ConflictError
+from holdfast.adapters.scopes import home
+from holdfast.errors import ConflictError, NotFoundError
 from holdfast.memory import Memory
+from holdfast.mirror import Mirror
 from holdfast.seat import Seat
-from holdfast.state.documents import Documents, Edit
+from holdfast.state.documents import Edit
 from holdfast.state.patch import Json, diff, encode
 
 ROOT = "/memories"
@@ -43,10 +45,8 @@ class Files:
     Commands answer in text, or raise `RefusedError`. Each is one write, all of it or nothing.
     """
 
-    def __init__(self, memory: Memory | Seat, scope: str = "") -> None:
-        self._memory = memory
-        home = memory.principal if isinstance(memory, Seat) else ""
-        self._scope = scope.strip("/") or home
+    def __init__(self, memory: Memory | Seat, scope: str | None = None) -> None:
+        self._memory, self._scope = memory, home(memory, scope)
 
     def view(self, path: str, span: Sequence[int] | None = None) -> str:
         """A folder's content two levels deep, or a file's lines, numbered."""
@@ -176,10 +176,9 @@ class Files:
     def _run(self, plan: Callable[[_Tree], Plan]) -> str:
         """Answer a plan once what it asks for is written; planned anew until nobody was faster."""
         while True:
-            memory = self._readable()
-            with memory._mirror.lock:
-                answer, edits = plan(_Tree(memory._mirror.state.documents, self._scope))
+            mirror = self._readable()._mirror
             try:
+                answer, edits = plan(_Tree(mirror, self._scope))
                 if edits:
                     self._memory.edit_documents(edits)
             except ConflictError:  # somebody else's edit was written: there is progress
@@ -198,16 +197,26 @@ class Files:
 
 
 class _Tree:
-    """What there is at one moment. A place is a path below the root, "" for the root itself.
+    """What there is. A place is a path below the root, "" for the root itself.
 
-    Reads the documents as it is asked: to be used while the memory's lock is held.
+    Each document is read when it is asked for and not again, with the memory's lock held for no
+    longer; whatever is planned with it expects the version that was read.
+
+    Raises
+    ------
+    ConflictError
+        If a document is gone, or made, since the tree was looked at.
     """
 
-    def __init__(self, documents: Documents, scope: str) -> None:
-        self._documents, self._scope = documents, scope
-        names = documents.names(scope)
+    def __init__(self, mirror: Mirror, scope: str) -> None:
+        self._mirror, self._scope = mirror, scope
+        with mirror.lock:
+            documents = mirror.state.documents
+            names = documents.names(scope)
+            self._versions = {one: documents.version(one, scope) for one in (*names, ROOT)}
+            told = documents.get(ROOT, scope).value if ROOT in names else {}
+        self._read: dict[str, Json] = {}
         self.files = [name[len(ROOT) + 1 :] for name in names if name.startswith(f"{ROOT}/")]
-        told = documents.get(ROOT, scope).value if ROOT in names else {}
         self.folders = {*told, *(above for one in (*self.files, *told) for above in _above(one))}
         self._known = set(self.files)
 
@@ -230,7 +239,15 @@ class _Tree:
         raise RefusedError(f"The path {path} does not exist. Please provide a valid path.")
 
     def value(self, place: str) -> Json:
-        return self._documents.get(_name(place), self._scope).value
+        name = _name(place)
+        if name not in self._read:
+            try:
+                with self._mirror.lock:
+                    found = self._mirror.state.documents.get(name, self._scope)
+            except NotFoundError as gone:
+                raise ConflictError(f"{gone}: it was there a moment ago") from None
+            self._read[name], self._versions[name] = found.value, found.version
+        return self._read[name]
 
     def text(self, place: str) -> str:
         """A file's text; of a document that somebody else put there, its text or else its JSON."""
@@ -312,7 +329,13 @@ class _Tree:
         return [self._edit(_name(place), "patch", changes)] if changes else []
 
     def _edit(self, name: str, form: Any, body: Json) -> Edit:
-        return Edit(name, self._scope, form, body, self._documents.version(name, self._scope))
+        if name not in self._versions:  # it was no file when the tree was looked at
+            with self._mirror.lock:
+                documents = self._mirror.state.documents
+                if name in documents.names(self._scope):
+                    raise ConflictError(f"document {name!r} was made a moment ago")
+                self._versions[name] = documents.version(name, self._scope)
+        return Edit(name, self._scope, form, body, self._versions[name])
 
 
 def _name(place: str) -> str:

@@ -231,6 +231,7 @@ class LangGraphStore(BaseStore):
             "created": now if old is None else old.created,
             "updated": now,
         }
+        # What an event says never changes, so it may be kept whatever others put meanwhile.
         if not text or (old is not None and self._says(old, text)):
             held["event"] = old.event if old is not None and text else 0
             text = ""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from agents.memory import SessionABC, SessionSettings
 
+from holdfast.adapters.scopes import home, join
 from holdfast.codec import content_bytes, digest
 from holdfast.errors import ConflictError, InvalidEventError, NotFoundError
 from holdfast.memory import Memory
@@ -45,7 +46,7 @@ class AgentsSession(SessionABC):
     session_id
         Any text. The session's scope is `scope` and, as one more step, this.
     scope
-        What the sessions lie in, "user/ana"; a seat's home if none is given.
+        What the sessions lie in, "user/ana"; None: a seat's home, or the root.
         ``memory.recall(query, scope="user/ana")`` then finds what was said in all of them.
     session_settings
         As the SDK's sessions take it; its limit holds where `get_items` is given none.
@@ -60,8 +61,9 @@ class AgentsSession(SessionABC):
     **Bytes.** An item comes back as JSON carries it, byte for byte in its texts and with its keys
     in their order. The texts of a message, a tool's output and a call's arguments are an event's
     content; all else of the item is in its metadata. Items without such a text, reasoning, and
-    items of which over 64 KiB are no text are JSON bytes, which are not indexed and lie in a scope
-    inside the session's, "%data", so that the lines of a conversation stay next to each other.
+    items of which over 64 KiB are no text, or that hold a NaN or an infinity, are JSON bytes, which
+    are not indexed and lie in a scope inside the session's, "%data", so that the lines of a
+    conversation stay next to each other.
 
     **Budget.** `get_items` gives whole items only, from the newest backwards, up to the first that
     was lowered or evicted: no item is cut, and none is missing in between. What is left of older
@@ -98,17 +100,14 @@ class AgentsSession(SessionABC):
         memory: Memory | Seat,
         session_id: str,
         *,
-        scope: str = "",
+        scope: str | None = None,
         session_settings: SessionSettings | None = None,
     ) -> None:
         if not session_id:
             raise InvalidEventError("a session needs an id, this one is empty; give one")
         self.session_id = session_id
         self.session_settings = session_settings or SessionSettings()
-        self._memory = memory
-        home = memory.principal if isinstance(memory, Seat) else ""
-        step = session_id.replace("%", "%25").replace("/", "%2F")
-        self._scope = f"{scope.strip('/') or home}/{step}".strip("/")
+        self._memory, self._scope = memory, join(home(memory, scope), session_id)
 
     async def get_items(self, limit: int | None = None) -> list[Any]:
         """The items, or the newest `limit` of them, oldest first."""
@@ -330,7 +329,10 @@ def _event(text: str, after: str, scope: str) -> Event:
         _set(item, place, "")
     places = [[*place, len(piece)] for place, piece in pieces]
     metadata = {_MARK: {"after": after, "item": item, "said": places}}
-    if len(json.dumps(metadata)) > METADATA_BYTES:
+    try:
+        if len(json.dumps(metadata, allow_nan=False)) > METADATA_BYTES:
+            return data
+    except ValueError:  # a number that only Python's JSON has, as metadata may not
         return data
     words = "\n".join(piece for _, piece in pieces)
     return replace(data, content=words, scope=scope, metadata=metadata)

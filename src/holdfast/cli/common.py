@@ -18,6 +18,7 @@ from holdfast.wire.plain import parse_time, plain
 
 if TYPE_CHECKING:
     from holdfast.memory import Memory
+    from holdfast.records import Context
 
 
 def open_memory(path: str) -> Memory:
@@ -104,7 +105,9 @@ valid_at_option = click.option("--valid-at", type=Time(), help="What was so at t
 by_option = click.option("--by", default="", metavar="NAME", help="Who says or does so.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 budget_option = click.option(
-    "--budget", help="Bytes on disk at most, as '64 MiB'; for a new memory."
+    "--budget",
+    help="Bytes on disk at most, as '64 MiB': of a new memory, or from now on of one that is "
+    "there, if what it keeps fits.",
 )
 
 
@@ -138,6 +141,11 @@ def confirm(question: str, yes: bool) -> None:
 def counted(number: int, thing: str) -> str:
     """Return a number of things in words: "1 event", "2,000 events"."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def too_few(context: Context) -> str:
+    """Say that what matches does not fit into the tokens of a context that shows none of it."""
+    return f"nothing that matches fits into {context.token_budget:,} tokens; give more: --tokens"
 
 
 def show_time(at: float) -> str:

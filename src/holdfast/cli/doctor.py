@@ -18,7 +18,8 @@ def doctor(file: str | None, as_json: bool) -> int:
     """Check this machine, and the memory FILE, for what could go wrong.
 
     Python, SQLite, the clock, text and extras; with FILE its file system, access, lock, pages,
-    budget and disk, too. Exit code 1: there is a problem. Nothing is changed.
+    budget and disk, too. Exit code 1: there is a problem. Nothing is changed, but FILE is opened as
+    by every command: after a crash, what was under way (an erasure, say) is finished.
     """
     from holdfast.doctor import examine
 

@@ -117,7 +117,9 @@ def import_(
 ) -> None:
     """Read what another program remembers, or an export, from INPUT (- for standard input).
 
-    Nothing is stored if any of it is not as it should be; the message names the place. What another
+    All of it is checked before any is stored: the message names the place of what is wrong. If the
+    storing itself is cut short (a full disk, a crash), what came before stays stored, and a second
+    run adds what is missing; lines of 'export' that have no key are then stored again. What another
     program remembers is stored once, however often it is imported. What 'export' wrote as a gist or
     a trace comes back as what was left of it, under new sequence numbers. A lossless export makes
     FILE, which must not be there yet.
@@ -125,8 +127,7 @@ def import_(
     from holdfast.interchange import LOSSLESS, detect, opened, prepare
 
     with opened(input) as source:
-        form = detect(source) if form == "auto" else form
-        if form == LOSSLESS:
+        if form == "auto" and detect(source) == LOSSLESS:
             if budget or scope:
                 raise click.UsageError(
                     "a lossless export has its own budget and scopes; leave --budget and --scope "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from holdfast.cli.common import budget_option, file_argument
@@ -19,8 +21,10 @@ def mcp(file: str, budget: str | None, principal: str | None, read_only: bool) -
     """Serve FILE over MCP on standard input and output, until the input ends.
 
     MCP clients start this; `holdfast setup` tells them how. A new FILE gets a budget of 64 MiB
-    unless another is given. Any number of clients may have the same FILE.
+    unless another is given. Any number of clients may have the same FILE. An interrupt ends it as
+    the end of the input does.
     """
-    need("holdfast.mcp.stdio", "mcp").serve(
-        file, budget=budget, principal=principal, read_only=read_only
-    )
+    with contextlib.suppress(KeyboardInterrupt):  # before or after it listens for one itself
+        need("holdfast.mcp.stdio", "mcp").serve(
+            file, budget=budget, principal=principal, read_only=read_only
+        )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from holdfast.memory import Memory
 
 SHOWN = 10  # bad lines that are named one by one
+_NO_JSON = "it is not JSON"  # as the reader says it
 SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; beyond this, on disk
 
 
@@ -107,21 +108,48 @@ def observe(
     opened = partial(_open, file, budget, retention)
     if following:
         return _follow(opened, input, reader, skip_bad, idle_exit, as_json)
-    with _unpacking(input), _rewindable(input) as lines:
-        bad, good = [], 0
-        for found in reader.read(numbered(lines)):
-            if isinstance(found, BadLine):
-                bad.append(found)
-            else:
-                good += 1
-        if bad and not skip_bad:
-            return _refuse(bad, good, as_json)
-        lines.seek(0)
-        events = (e for e in reader.read(numbered(lines)) if isinstance(e, Event))
-        with opened() as memory, progress("storing", good) as advance:
-            stored = memory.observe_many(events, progress=advance)
+    return _observe(opened, input, reader, skip_bad, as_json)
+
+
+def _observe(
+    opened: Callable[[], Memory], input: str, reader: Reader, skip_bad: bool, as_json: bool
+) -> int:
+    """Check all lines of INPUT, then store them."""
+    done = -1  # that storing has not begun
+    try:
+        with _unpacking(input), _rewindable(input) as lines:
+            bad, good = [], 0
+            for found in reader.read(numbered(lines)):
+                if isinstance(found, BadLine):
+                    bad.append(found)
+                else:
+                    good += 1
+            if bad and not skip_bad:
+                return _refuse(bad, good, as_json)
+            lines.seek(0)
+            events = (e for e in reader.read(numbered(lines)) if isinstance(e, Event))
+            with opened() as memory, progress("storing", good) as advance:
+
+                def told(stored: int) -> None:
+                    nonlocal done
+                    done = stored
+                    advance(stored)
+
+                done = 0
+                stored = memory.observe_many(events, progress=told)
+    except KeyboardInterrupt:
+        click.echo("", err=True)  # the terminal shows ^C
+        return fail(130, "KeyboardInterrupt", "interrupted", _stored_by(done), as_json=as_json)
     _report(stored, bad, as_json)
     return 0
+
+
+def _stored_by(done: int) -> str:
+    """Say what an interrupt left stored; of a write that was under way nobody knows."""
+    if done < 0:
+        return "nothing was stored"
+    known = f"{counted(done, 'event')} had been acknowledged, and are stored"
+    return known if done else "none had been acknowledged; see holdfast status for what is stored"
 
 
 def _open(file: str, budget: str | None, retention: str) -> Memory:
@@ -212,8 +240,11 @@ def _refuse(bad: list[BadLine], good: int, as_json: bool, before: int = 0) -> in
     if as_json:
         print_json({"events": before, "bad": bad})
     stored = f"{counted(before, 'event')} before them stored" if before else "nothing was stored"
-    message = f"{len(bad):,} of {counted(len(bad) + good, 'line')} are no events; {stored}"
+    are = "is no event" if len(bad) == 1 else "are no events"
+    message = f"{len(bad):,} of {counted(len(bad) + good, 'line')} {are}; {stored}"
     hint = f"mend the line{'s' * (len(bad) > 1)}, or go on without with --skip-bad"
+    if not good and all(line.reason.startswith(_NO_JSON) for line in bad):
+        hint = "for lines of plain text, say --format text"
     return fail(4, "InvalidEventError", message, hint, as_json=as_json, details=_named(bad))
 
 

@@ -17,6 +17,7 @@ from holdfast.cli.common import (
     pretty,
     print_json,
     scopes_option,
+    too_few,
     valid_at_option,
 )
 
@@ -62,7 +63,8 @@ def recall(
 ) -> None:
     """Return cited, byte-exact context for QUERY, within a budget of tokens.
 
-    Standard output is exactly the text a model should be given, unless a person is looking.
+    Standard output is exactly the text a model should be given, unless a person is looking; it is
+    empty if there is none.
     """
     with open_memory(file) as memory:
         context = memory.recall(
@@ -84,8 +86,10 @@ def recall(
         from holdfast.cli.render import print_context
 
         print_context(context, explain=explain)
-    else:
+    elif context.text:
         click.echo(context.text)
+    elif context.omissions:
+        click.echo(f"hint: {too_few(context)}", err=True)
 
 
 @click.command("why-not")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.budget import format_bytes
-from holdfast.cli.common import show_time
+from holdfast.cli.common import counted, show_time, too_few
 from holdfast.cli.tell import belief_line
 from holdfast.records import Context, Item, Record, Tier, Usage
 
@@ -91,12 +92,16 @@ def print_context(context: Context, *, explain: bool) -> None:
             parts = "  ".join(f"{name} {value:+.2f}" for name, value in said)
             console.print(Text(f"  score {item.score:.2f}: {parts}", style="magenta"))
     if not context.items and not context.beliefs:
-        console.print("nothing matches")
+        console.print(too_few(context) if context.omissions else "nothing matches")
     if explain and context.omissions:
         console.print("left out: " + ", ".join(f"e{o.seq} ({o.reason})" for o in context.omissions))
     notes = [f"{context.tokens:,} of {context.token_budget:,} tokens"]
     notes += ["all there is"] * context.whole
-    notes += [f"{len(context.omissions):,} matches left out"] * bool(context.omissions)
+    why = Counter(one.reason for one in context.omissions)
+    large, same = why["over budget"], why["duplicate"]
+    fit = "match does not fit" if large == 1 else "matches do not fit"
+    notes += [f"{large:,} more {fit}"] * bool(large)
+    notes += [f"{counted(same, 'duplicate')} of these left out"] * bool(same)
     notes += [f"{context.lost:,} events of then are no longer whole"] * bool(context.lost)
     notes += ["the embedder did not answer: by words only"] * context.degraded
     notes += ["some vectors are still to be made"] * context.partial

@@ -12,19 +12,30 @@ import click
 
 from holdfast.cli.candidates import MemoryFile
 from holdfast.cli.common import json_option, print_json
-from holdfast.setup.clients import CLIENTS, NAME, TOKEN, Client, Local, Machine, Remote, Server
+from holdfast.models.extras import need
+from holdfast.setup.clients import (
+    CLIENTS,
+    NAME,
+    OURS,
+    TOKEN,
+    Client,
+    Local,
+    Machine,
+    Remote,
+    Server,
+)
 from holdfast.setup.files import Change, apply, install, undo
 
 
 @click.command()
 @click.argument("client", type=click.Choice(list(CLIENTS)), metavar="CLIENT")
-@click.option("--file", type=MemoryFile(), help="The memory. [~/.holdfast/memory.holdfast]")
+@click.option("--file", type=MemoryFile(), help=f"The memory. [~/{OURS}]")
 @click.option("--url", help="A Holdfast server instead, such as https://host/mcp.")
 @click.option(
     "--project",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
     metavar="DIR",
-    help="For this project only; the file can be shared with it.",
+    help="For this project only; the file can be shared, and the memory is in DIR/.holdfast.",
 )
 @click.option("--undo", "undoing", is_flag=True, help="Take it out again.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -41,22 +52,22 @@ def setup(
     """Tell an MCP client about a memory: one entry in its configuration.
 
     CLIENT is claude-code, claude-desktop, cursor, vscode or codex. All else in its file stays as it
-    is, and so does the file that was there, beside it. Doing it twice is doing it once.
+    is, and so does the file that was there, beside it. Doing it twice is doing it once. Without
+    --url, the client starts 'holdfast mcp', which needs the extra mcp.
     """
     if sum((file is not None, url is not None, undoing)) > 1:
         raise click.UsageError("--file, --url and --undo exclude each other; say one of them")
     chosen, machine = CLIENTS[client], _machine()
-    path = chosen.file(machine, project and project.absolute())
-    if undoing:
-        change = undo(chosen, path)
-    else:
-        change = install(chosen, path, _server(machine, file, url, project))
+    project = project and _whole(project)
+    path = chosen.file(machine, project)
+    server = None if undoing else _server(chosen, machine, file, url, project)
+    change = undo(chosen, path) if server is None else install(chosen, path, server)
     if not dry_run:
         apply(change)
     if as_json:
         print_json(_told(change, dry_run))
     else:
-        click.echo("\n".join(_lines(chosen, change, dry_run, undoing, url)))
+        click.echo("\n".join(_lines(chosen, change, dry_run, server, project)))
 
 
 def _machine() -> Machine:
@@ -64,12 +75,21 @@ def _machine() -> Machine:
     return Machine(Path.home(), platform.system(), Path(codex) if codex else None)
 
 
-def _server(machine: Machine, file: str | None, url: str | None, project: Path | None) -> Server:
-    """The server to name."""
+def _whole(path: Path) -> Path:
+    """A path from the root, links left as they are."""
+    return Path(os.path.abspath(path))
+
+
+def _server(
+    client: Client, machine: Machine, file: str | None, url: str | None, project: Path | None
+) -> Server:
+    """The server to name. Raises `MissingExtraError` if it is one that could not start."""
     if url is not None:
         return Remote(url)
-    path = Path(file).absolute() if file else machine.home / ".holdfast" / "memory.holdfast"
-    return Local(_command(shared=project is not None), ("mcp", str(path)))
+    need("holdfast.mcp.stdio", "mcp")
+    path = _whole(Path(file)) if file else (project or machine.home) / OURS
+    named = str(path) if project is None else client.inside(path, project)
+    return Local(_command(shared=project is not None), ("mcp", named))
 
 
 def _command(*, shared: bool) -> str:
@@ -98,19 +118,23 @@ def _kept(change: Change) -> bool:
 
 
 def _lines(
-    client: Client, change: Change, dry_run: bool, undoing: bool, url: str | None
+    client: Client, change: Change, dry_run: bool, server: Server | None, project: Path | None
 ) -> list[str]:
     """What was done, and what is left to do."""
     would = "would be " if dry_run else ""
     if not change.needed:
         return [f"{change.path} has it already; nothing to do"]
-    if undoing:
+    if server is None:
         what = "removed" if change.after is None else "restored" if change.done_with else "edited"
         return [f"{change.path} {would}{what}; {client.title} no longer knows {NAME}"]
     lines = [f"{NAME} {would}written to {change.path}"]
     if _kept(change):
         lines.append(f"what was there {would}kept in {change.backup}")
-    if url is not None:
+    if isinstance(server, Remote):
         lines.append(f"put the token into the environment of {client.title} as {TOKEN}")
+    elif project is not None and os.path.isabs(server.arguments[-1]):
+        lines.append(f"who shares that file needs a memory at {server.arguments[-1]}, too")
+    elif project is not None:
+        lines.append("what is remembered is not for sharing: keep the memory out of git")
     lines.append(f"start {client.title} again for it to be seen")
     return lines

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from holdfast.codec import digest
 from holdfast.errors import InvalidEventError
@@ -84,13 +84,17 @@ def parse(
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                event = from_json(json.loads(line))
+                event = from_json(json.loads(line, parse_constant=_refuse))
                 content = admit(event, largest)
                 if keys is not None:
                     refuse_conflict(keys, event, content)
             except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
                 raise InvalidEventError(f"line {number} is not an event: {error}") from None
             yield event
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is not JSON")
 
 
 def known_keys(store: Store) -> dict[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Putting what a reader found into a memory: all of it, or nothing; once, however often."""
+"""Putting what a reader found into a memory: checked before any is stored; once, however often."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from holdfast.codec import content_bytes, digest
 from holdfast.errors import IdempotencyError, InvalidClaimError, InvalidEventError, NotFoundError
 from holdfast.exchange import Progress, known_keys, refuse_conflict
-from holdfast.interchange.base import CHANNEL, Found, Item, Stated
-from holdfast.interchange.formats import LOSSLESS, detect, reader
+from holdfast.interchange.base import CHANNEL, Found, Item, Stated, in_words
+from holdfast.interchange.formats import FORMATS, LOSSLESS, detect, reader
 from holdfast.interchange.source import Source
 from holdfast.memory import Memory
 from holdfast.records import Event, Tier
@@ -19,6 +20,7 @@ from holdfast.state.records import Claim, Trust
 from holdfast.write import admit
 
 _AS_IT_IS = "jsonl"  # the format whose events have channels and keys of their own
+_TEXTUAL = (_AS_IT_IS, "markdown")  # formats that are no JSON document
 
 _Mark = tuple[str, str | None, bytes, int | None]
 
@@ -61,14 +63,16 @@ def load(
     Raises
     ------
     InvalidEventError
-        Naming the place of what is not as the format has it, or breaks a rule of this memory.
-        Nothing is stored then.
+        Naming the place of what is not as the format has it, or breaks a rule of this memory; or if
+        a format that was named finds nothing in a source that says something. Nothing is stored.
     UnknownNameError
         If there is no such format.
 
     Notes
     -----
-    The source is read twice: once to check all of it, once to store it. Events keep their times,
+    The source is read twice: once to check all of it, once to store it. If the storing itself is
+    cut short (a full disk, a crash), what came before stays stored; a second run adds what is
+    missing, and lines of "jsonl" that have no key are stored again by it. Events keep their times,
     come by the channel "import" (so nothing is read from them as said by the people the memory is
     for) and have keys made from the source's ids and what they say; fields that an event has no
     place for are in its metadata. Records without any text are left out. What is kept already, at
@@ -94,7 +98,8 @@ def load(
 
 def prepare(memory: Memory, source: Source, form: str = "auto", *, scope: str = "") -> Prepared:
     """The first half of `load`: everything is checked and counted, and nothing stored."""
-    form = detect(source) if form == "auto" else form
+    named = form != "auto"
+    form = form if named else detect(source)
     if form == LOSSLESS:
         raise InvalidEventError(
             "a lossless export makes a memory of its own; import it into a file that is not there "
@@ -106,7 +111,10 @@ def prepare(memory: Memory, source: Source, form: str = "auto", *, scope: str = 
         return (_settled(item, form, scope.strip("/")) for item in read(source))
 
     keys = known_keys(memory._store) if form == _AS_IT_IS else None
-    return Prepared(memory, form, items, *_check(memory, items, keys))
+    found = Prepared(memory, form, items, *_check(memory, items, keys))
+    if named and not found.events + found.beliefs:
+        _refuse_other(source, form)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,36 @@ class Prepared:
         if not self.beliefs:
             return done
         return _believe(self.memory, self.items(), done, progress)
+
+
+def _refuse_other(source: Source, form: str) -> None:
+    """Raise `InvalidEventError` if a source in which a format finds nothing is of another."""
+    if form in _TEXTUAL or not _says_something(source.document):
+        return  # each line of these is found, or refused
+    try:
+        other = detect(source)
+    except InvalidEventError:
+        advice = f"name the format that it is in: {', '.join(FORMATS)}"
+    else:
+        if other == form:
+            return
+        advice = f"it looks like {other!r}: say so, or 'auto'"
+    what = in_words(source.document)
+    if isinstance(source.document, (list, dict)):
+        what += f" of {len(source.document)}"
+    raise InvalidEventError(f"{form!r} finds nothing to import in it ({what}); {advice}")
+
+
+def _says_something(value: Any) -> bool:
+    """Whether there is a text, a number or a true in a JSON value: an empty page has none."""
+    found = [value]  # not by recursion: it may be nested deeply
+    while found:
+        one = found.pop()
+        if isinstance(one, (list, dict)):
+            found += one.values() if isinstance(one, dict) else one
+        elif one:
+            return True
+    return False
 
 
 def _settled(item: Item, form: str, scope: str) -> Item:

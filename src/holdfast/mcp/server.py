@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,10 +39,13 @@ from holdfast.errors import HoldfastError
 from holdfast.mcp import resources
 from holdfast.mcp.answers import data
 from holdfast.mcp.tools import TOOLS, tool_of
+from holdfast.operations import BY_NAME, Operation
 from holdfast.service.call import Service
 from holdfast.service.callers import Caller
 
 Context = ServerRequestContext[Any, Any]
+Run = Callable[[Operation, Callable[[], Any]], Awaitable[Any]]
+"""Calls a function that does an operation; it may raise `OverloadedError` instead."""
 Who = Callable[[Any], tuple[Caller, str]]
 """Tells from a request (None on stdio) who calls, and the name of the memory that is meant."""
 
@@ -74,6 +78,7 @@ class Handlers:
 
     service: Service
     who: Who
+    run: Run
 
     async def list_tools(
         self, ctx: Context, params: PaginatedRequestParams | None
@@ -119,7 +124,8 @@ class Handlers:
         with _Told({"uri": uri}):
             caller, memory = self.who(ctx.request)
             call = partial(self.service.call, caller, memory)
-            found = await to_thread.run_sync(resources.read, uri, call)
+            # Of all documents of a scope, which may be many; a log is told in bounded pieces.
+            found = await self.run(BY_NAME["all_documents"], partial(resources.read, uri, call))
         return ReadResourceResult(
             contents=[TextResourceContents(uri=uri, text=found.text, mime_type=found.mime_type)]
         )
@@ -147,10 +153,16 @@ class Handlers:
     async def _call(
         self, caller: Caller, memory: str, operation: str, given: Mapping[str, Any]
     ) -> Any:
-        return await to_thread.run_sync(self.service.call, caller, memory, operation, given)
+        call = partial(self.service.call, caller, memory, operation, given)
+        return await self.run(BY_NAME[operation], call)
 
 
-def build(service: Service, who: Who) -> Server[Any]:
+async def on_any_thread(operation: Operation, function: Callable[[], Any]) -> Any:
+    """Call a function on a thread, whatever it does: enough where one client asks."""
+    return await to_thread.run_sync(function)
+
+
+def build(service: Service, who: Who, run: Run = on_any_thread) -> Server[Any]:
     """Make an MCP server of a service.
 
     Parameters
@@ -159,13 +171,15 @@ def build(service: Service, who: Who) -> Server[Any]:
         What does the operations. It is not closed here.
     who
         Who calls: see `Who`. It may raise a `HoldfastError`, which callers are told.
+    run
+        Where the engine is called.
 
     Notes
     -----
     It answers both the handshake era (2024-11-05 to 2025-11-25) and 2026-07-28. It keeps nothing
     between requests. All results are for the caller alone (`cacheScope` private).
     """
-    handlers = Handlers(service, who)
+    handlers = Handlers(service, who, run)
     lists = CacheHint(_FRESH_MS, "private")
     return Server(
         "holdfast",
@@ -195,7 +209,8 @@ def build(service: Service, who: Who) -> Server[Any]:
 class _Told:
     """What goes wrong in the block is told by an error of the protocol.
 
-    Of a bug of ours nobody is told more than that there is one: its words may hold what is stored.
+    Of a bug of ours nobody is told more than that there is one, and the log more than what kind and
+    where: its words may hold what is stored.
     """
 
     data: Any = None
@@ -206,7 +221,8 @@ class _Told:
         if isinstance(error, HoldfastError):
             raise MCPError(INVALID_PARAMS, _one_line(error), self.data) from None
         if isinstance(error, Exception) and not isinstance(error, MCPError):
-            _log.error("a request failed", exc_info=error)
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("a request failed: %s\n%s", type(error).__name__, where)
             raise MCPError(INTERNAL_ERROR, "Internal server error") from None
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import sys
 import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +19,8 @@ from anyio.streams.memory import MemoryObjectSendStream
 from mcp.server import Server, ServerRequestContext
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
 
 from holdfast.mcp.server import build
 from holdfast.memory import Memory
@@ -24,7 +30,13 @@ from holdfast.service.root import OneFile
 
 NEW_BUDGET = "64 MiB"
 """The budget of a memory that is made here, if none is given."""
+LONGEST = 4 << 20
+"""Bytes of a message at most, as over HTTP."""
 _CHUNK = 1 << 16
+_ENDS = 256  # bytes that are kept of either end of a longer message: its id is in one of them
+_ID = r'"id"\s*:\s*(\d{1,18}|"[^"\\\x00-\x1f]{1,100}")'
+_FIRST = re.compile(r'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?' + _ID)
+_LAST = re.compile(_ID + r"\s*\}\s*\Z")  # one brace: nothing but the message itself is closed by it
 
 
 def serve(
@@ -51,7 +63,7 @@ def serve(
     -----
     Several processes may serve the same file at once. What a client got an answer for is stored;
     on end or SIGTERM the calls that are under way are finished. Nothing but the protocol is
-    written to standard output.
+    written to standard output. A message of over `LONGEST` bytes is answered with an error.
     """
     file = Path(path)
     if not file.exists():
@@ -108,7 +120,7 @@ async def _serve(server: Server[Any]) -> None:
 
     def pump() -> None:
         try:
-            _pump(sys.stdin.fileno(), send, token)
+            _pump(sys.stdin.fileno(), send, outgoing.send, token)
             from_thread.run_sync(stop.set, token=token)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.RunFinishedError):
             return  # a signal came first
@@ -116,10 +128,10 @@ async def _serve(server: Server[Any]) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(end)
         tasks.start_soon(_on_signal, stop)
-        # A thread of its own, which nothing waits for: it may stand in a read that never ends.
-        threading.Thread(target=pump, name="holdfast-mcp-stdin", daemon=True).start()
         # Of the file that it asks for it takes nothing but the lines.
         async with stdio_server(stdin=cast(Any, lines)) as (incoming, outgoing):
+            # A thread of its own, which nothing waits for: it may stand in a read that never ends.
+            threading.Thread(target=pump, name="holdfast-mcp-stdin", daemon=True).start()
             await server.run(incoming, outgoing, server.create_initialization_options())
         tasks.cancel_scope.cancel()
 
@@ -132,13 +144,55 @@ async def _on_signal(stop: anyio.Event) -> None:
 
 
 def _pump(
-    descriptor: int, send: MemoryObjectSendStream[str], token: lowlevel.EventLoopToken
+    descriptor: int,
+    send: MemoryObjectSendStream[str],
+    answer: Callable[[SessionMessage], Coroutine[Any, Any, None]],
+    token: lowlevel.EventLoopToken,
 ) -> None:
-    """Send the lines of a file. Not through Python's buffer, whose lock would block the exit."""
-    rest = b""
+    """Send the lines of a file, and answer those that are too long."""
+    for line in _lines(descriptor):
+        text = line.text()
+        if line.size <= LONGEST:
+            from_thread.run(send.send, text, token=token)
+        else:
+            from_thread.run(answer, SessionMessage(_too_long(line.size, text)), token=token)
+
+
+@dataclass(slots=True)
+class _Line:
+    """A line as it comes in: all of it, or the two ends of one that is too long."""
+
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, more: bytes) -> None:
+        self.parts.append(more)
+        self.size += len(more)
+        if self.size > LONGEST:
+            whole = b"".join(self.parts)
+            self.parts = [whole[:_ENDS], whole[-_ENDS:]]
+
+    def text(self) -> str:
+        return b"".join(self.parts).decode("utf-8", "replace")
+
+
+def _lines(descriptor: int) -> Iterator[_Line]:
+    """The lines of a file. Not through Python's buffer, whose lock would block the exit."""
+    line = _Line()
     while chunk := os.read(descriptor, _CHUNK):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            from_thread.run(send.send, line.decode("utf-8", "replace"), token=token)
-    if rest:
-        from_thread.run(send.send, rest.decode("utf-8", "replace"), token=token)
+        first, *others = chunk.split(b"\n")
+        line.add(first)
+        for other in others:
+            yield line
+            line = _Line()
+            line.add(other)
+    if line.size:
+        yield line
+
+
+def _too_long(size: int, ends: str) -> JSONRPCError:
+    """What a message that is too long is answered; without an id if its ends do not tell it."""
+    found = _FIRST.match(ends) or _LAST.search(ends)
+    said = f"the message has {size} bytes, over the {LONGEST} that are taken; send less at once"
+    id = json.loads(found[1]) if found else None
+    return JSONRPCError(jsonrpc="2.0", id=id, error=ErrorData(code=INVALID_REQUEST, message=said))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ NAME = "holdfast"
 """What the server is called in every client."""
 TOKEN = "HOLDFAST_TOKEN"
 """The environment variable that holds the token; the token itself is written nowhere."""
+OURS = ".holdfast/memory.holdfast"
+"""Where the memory is if nothing else is said, in the home folder or a project's."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Remote:
     Raises
     ------
     ArgumentsError
-        If that is no address of one, or has a secret in it.
+        If that is no address of one, or has a secret in it, or would have the token cross a network
+        in clear text.
     """
 
     url: str
@@ -65,6 +70,11 @@ class Remote:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ArgumentsError(
                 "that is no address of a server; give one such as https://host/mcp"
+            )
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise ArgumentsError(
+                "the token would be sent to that address in clear text; give one that begins with "
+                "https, or a tunnel's end on this machine, such as http://localhost:8642/mcp"
             )
         asks = set(parse_qs(parts.query, keep_blank_values=True))
         if parts.username or parts.password or asks - {"memory"}:
@@ -99,6 +109,9 @@ class Client:
         Its file for one person, on a machine.
     projects
         Its file for a project, below the project's folder; None if it has none.
+    folder
+        How its file for a project names the project's folder, wherever that is; "" where servers
+        are started in it.
     """
 
     title: str
@@ -107,6 +120,7 @@ class Client:
     entry: Callable[[Server], dict[str, Any]]
     ours: Callable[[Machine], Path]
     projects: str | None = None
+    folder: str = ""
 
     @property
     def path(self) -> tuple[str, str]:
@@ -120,6 +134,18 @@ class Client:
         if self.projects is None:
             raise ArgumentsError(f"{self.title} has no settings of a project; leave --project out")
         return project / self.projects
+
+    def inside(self, path: Path, project: Path) -> str:
+        """A path as the file for a project names it: from the project's folder, if it is in it.
+
+        Examples
+        --------
+        >>> CLIENTS["cursor"].inside(Path("/work/app/notes.holdfast"), Path("/work/app"))
+        '${workspaceFolder}/notes.holdfast'
+        """
+        if not path.is_relative_to(project):
+            return str(path)
+        return posixpath.join(self.folder, path.relative_to(project).as_posix())
 
 
 def _claude_code(server: Server) -> dict[str, Any]:
@@ -155,7 +181,7 @@ def _codex(server: Server) -> dict[str, Any]:
 CLIENTS: Mapping[str, Client] = {
     "claude-code": Client(
         "Claude Code", jsonc, "mcpServers", _claude_code,
-        lambda machine: machine.home / ".claude.json", ".mcp.json",
+        lambda machine: machine.home / ".claude.json", ".mcp.json", "${CLAUDE_PROJECT_DIR:-.}",
     ),
     "claude-desktop": Client(
         "Claude Desktop", jsonc, "mcpServers", _claude_desktop,
@@ -164,10 +190,12 @@ CLIENTS: Mapping[str, Client] = {
     "cursor": Client(
         "Cursor", jsonc, "mcpServers", _cursor,
         lambda machine: machine.home / ".cursor" / "mcp.json", ".cursor/mcp.json",
+        "${workspaceFolder}",
     ),
     "vscode": Client(
         "VS Code", jsonc, "servers", _vscode,
         lambda machine: machine.settings / "Code" / "User" / "mcp.json", ".vscode/mcp.json",
+        "${workspaceFolder}",
     ),
     "codex": Client(
         "Codex", toml, "mcp_servers", _codex,

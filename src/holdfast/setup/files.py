@@ -9,6 +9,7 @@ from pathlib import Path
 
 from holdfast.errors import ArgumentsError, ConflictError, NotFoundError
 from holdfast.setup.clients import Client, Server
+from holdfast.stores.translate import sync_folder
 
 _BACKUP = ".before-holdfast"
 _NONE = ".none-before-holdfast"  # an empty file, which says that there was no file to keep
@@ -118,6 +119,7 @@ def apply(change: Change) -> None:
         _write(change.backup, change.before or b"", mode)
     if change.after is None:
         change.path.unlink()
+        sync_folder(change.path.parent)
     else:
         _write(change.path, change.after, mode)
     for path in change.done_with:
@@ -192,3 +194,4 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     except BaseException:  # an interrupt, too, leaves nothing lying about
         os.unlink(name)
         raise
+    sync_folder(path.parent)
