@@ -20,6 +20,7 @@ stored content. Leaves also subclass the built-in a caller would expect::
     ├── NotFoundError (LookupError)         no such event, or no such file
     ├── MissingExtraError (ImportError)     a feature whose optional packages are absent
     ├── ModelError (RuntimeError)           an embedder failed, hung or answered nonsense
+    ├── OverloadedError (RuntimeError)      more is waiting than will be answered in time
     └── StoreError (OSError)
         ├── StorageFullError                no space left on the disk
         ├── StoreBusyError                  another process holds the writer's lock for too long
@@ -96,6 +97,22 @@ class MissingExtraError(HoldfastError, ImportError):
 
 class ModelError(HoldfastError, RuntimeError):
     """A model failed, hung or answered with something unusable."""
+
+
+class OverloadedError(HoldfastError, RuntimeError):
+    """A service has more to do than it will answer in time, and has not begun this.
+
+    Parameters
+    ----------
+    kind
+        Which kind of calls there are too many of.
+    retry_after_s
+        When another try may go better, in whole seconds.
+    """
+
+    def __init__(self, kind: str, retry_after_s: int = 1) -> None:
+        super().__init__(f"too busy for more {kind} calls; try again in {retry_after_s} s")
+        self.kind, self.retry_after_s = kind, retry_after_s
 
 
 class StoreError(HoldfastError, OSError):

@@ -35,6 +35,9 @@ class Operation:
         over the whole of a memory. "local" is for who has the object in hand; no server offers it.
     destructive
         Whether something that could be read before can be gone after it.
+    grows
+        Whether its cost grows with all that is kept, or with a stream that is sent; servers do
+        such calls where they hold up no others. Not said of "local" ones.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Operation:
     command: str | None = None
     effect: Effect = "read"
     destructive: bool = False
+    grows: bool = False
 
     @property
     def method(self) -> str:
@@ -105,6 +109,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Store a stream of events in large commits",
         {"events": ["The spare key is under the blue pot."]},
         effect="write",
+        grows=True,
     ),
     Operation(
         "recall",
@@ -121,6 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "rank_scopes",
         "Return the scopes (sessions) that a question is about, best first",
         {"query": "where is the spare key?", "limit": 10},
+        grows=True,
     ),
     Operation(
         "why_not",
@@ -129,10 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
         command="why-not",
     ),
     Operation(
-        "log",
-        "Iterate over what is kept, in the order it was stored",
-        {"after": 0},
-        command="log",
+        "log", "Iterate over what is kept, in the order it was stored", {"after": 0}, command="log"
     ),
     Operation("get", "Return one event by its sequence number", {"seq": 1}),
     Operation("episodes", "Iterate over the episodes, oldest first"),
@@ -142,17 +145,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "Say whether something was known once and is not any more, with its chances",
         {"query": "where is the spare key?"},
         command="forgotten",
+        grows=True,
     ),
     Operation(
         "ledger",
         "Return what was let go of to make room: what, when, by which policy, for what",
         {"after": 0, "scope": ""},
         command="ledger",
+        grows=True,
     ),
-    Operation(
-        "loss_totals",
-        "Return all that ever went down a tier or left, exact for ever",
-    ),
+    Operation("loss_totals", "Return all that ever went down a tier or left, exact for ever"),
     Operation(
         "used_events",
         "Tell that events, or all items of a context, were of use",
@@ -191,6 +193,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "state_hash",
         "Return a hash over all that is held; equal states, equal hashes",
         command="state show",
+        grows=True,
     ),
     # documents and automata
     Operation(
@@ -224,6 +227,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "all_documents",
         "Return every document of a scope and of those inside it",
         {"scope": "lab"},
+        grows=True,
     ),
     Operation(
         "document_history",
@@ -258,11 +262,7 @@ OPERATIONS: tuple[Operation, ...] = (
         command="state step",
         effect="write",
     ),
-    Operation(
-        "automaton",
-        "Return the state that an automaton is in, or was in",
-        {"name": "oven"},
-    ),
+    Operation("automaton", "Return the state that an automaton is in, or was in", {"name": "oven"}),
     Operation("automata", "Name the automata of a scope", {"scope": ""}),
     Operation(
         "automaton_history",
@@ -311,6 +311,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Return every change of state so far, in order",
         {"after": 0},
         command="watch --once",
+        grows=True,
     ),
     Operation(
         "watch",
@@ -325,6 +326,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {"name": "monday"},
         command="snapshot",
         effect="govern",
+        grows=True,
     ),
     Operation("snapshots", "Return every snapshot, oldest first"),
     Operation(
@@ -347,6 +349,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Say what changed from one moment to another",
         {"a": "monday", "b": "2026-03-01"},
         command="diff",
+        grows=True,
     ),
     Operation(
         "rollback",
@@ -355,6 +358,7 @@ OPERATIONS: tuple[Operation, ...] = (
         command="rollback",
         effect="govern",
         destructive=True,
+        grows=True,
     ),
     # proof and erasure
     Operation(
@@ -362,13 +366,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "Fix what the log is now by its Merkle root, and sign it",
         command="checkpoint",
         effect="govern",
+        grows=True,
     ),
     Operation(
         "checkpoints",
         "Return the checkpoints that are kept, oldest first",
         command="checkpoint --list",
     ),
-    Operation("prove", "Prove that an event is in the log", {"seq": 1}, command="prove"),
+    Operation(
+        "prove", "Prove that an event is in the log", {"seq": 1}, command="prove", grows=True
+    ),
     Operation(
         "prove_extends",
         "Prove that the log of now begins with that of a checkpoint",
@@ -390,6 +397,7 @@ OPERATIONS: tuple[Operation, ...] = (
         command="erase",
         effect="govern",
         destructive=True,
+        grows=True,
     ),
     Operation(
         "revoke",
@@ -397,6 +405,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {"source": "web"},
         command="revoke",
         effect="govern",
+        grows=True,
     ),
     Operation(
         "reinstate",
@@ -404,6 +413,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {"source": "web"},
         command="reinstate",
         effect="govern",
+        grows=True,
     ),
     # the whole
     Operation(
@@ -416,6 +426,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Measure how much of what was ever observed can still be recalled",
         {"tokens": 1000},
         command="fidelity",
+        grows=True,
     ),
     Operation(
         "meter",
@@ -428,11 +439,13 @@ OPERATIONS: tuple[Operation, ...] = (
         "Say which budget would have kept so much of what was observed",
         {"fidelity": 0.95},
         command="advise",
+        grows=True,
     ),
     Operation(
         "verify",
         "Read everything back and check it against its checksums",
         command="verify",
+        grows=True,
     ),
     Operation(
         "resize",
@@ -441,12 +454,14 @@ OPERATIONS: tuple[Operation, ...] = (
         command="resize",
         effect="govern",
         destructive=True,
+        grows=True,
     ),
     Operation(
         "export",
         "Write what is kept as JSON Lines",
         {"out": "a file open for writing"},
         command="export",
+        grows=True,
     ),
     Operation(
         "import",
@@ -454,6 +469,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {"lines": "a file open for reading"},
         command="import",
         effect="govern",
+        grows=True,
     ),
     Operation(
         "settle",

@@ -17,7 +17,6 @@ for _needed in ("starlette", "uvicorn", "pydantic", "jwt", "prometheus_client", 
 pytest.importorskip("httpx", reason="the server is asked by httpx")
 
 import httpx  # noqa: E402
-from fullworld import copy_to, options  # noqa: E402
 from starlette.testclient import TestClient  # noqa: E402
 
 from holdfast.server.app import Limits, Server  # noqa: E402
@@ -26,16 +25,18 @@ from holdfast.service.credentials import Credentials  # noqa: E402
 from holdfast.service.keys import Keys  # noqa: E402
 from holdfast.service.root import Root  # noqa: E402
 
+from fullworld import copy_to, options  # noqa: E402
+
 HERE = "http://127.0.0.1"
 
 
 class Bare(Server):
     """A server without MCP and the inspector, which have tests of their own."""
 
-    def _mcp(self) -> Any:
+    def _mcp(self, api: Any) -> Any:
         return [], []
 
-    def _inspector(self, api: Any) -> Any:
+    def _inspector(self) -> Any:
         return []
 
 

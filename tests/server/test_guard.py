@@ -15,20 +15,21 @@ pytest.importorskip("prometheus_client", reason="the server needs the extra 'ser
 pytest.importorskip("httpx", reason="the server is asked by httpx")
 
 import httpx
-from fullworld import copy_to, options
-from serverlab import HERE, Bare, Lab, lab, serving
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from holdfast.errors import CredentialError
 from holdfast.server.app import Server
-from holdfast.server.guard import COOKIE
 from holdfast.service.call import offered
 from holdfast.service.callers import Caller
 from holdfast.service.credentials import Credentials
 from holdfast.service.keys import FILE, Keys
 from holdfast.service.root import Root
+from holdfast.wire.http import COOKIE, SECURE_COOKIE
+
+from fullworld import copy_to, options
+from serverlab import HERE, Bare, Lab, lab, serving
 
 PUBLIC = {"/healthz", "/readyz", "/login", "/session", "/static/{name}"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -215,6 +216,59 @@ def test_keys_that_cannot_be_read_let_nobody_in_and_are_not_told_of(
     assert str(full.folder) not in answer.text
     assert FILE in caplog.text
     assert full.client.get("/healthz").status_code == 200 or "authorization" in full.client.headers
+
+
+class Unreadable(Credentials):
+    """Credentials whose file belongs to somebody else."""
+
+    async def acaller(self, token: str | None) -> Caller:
+        """Whom a request is from."""
+        raise PermissionError(13, "Permission denied", FILE)
+
+
+def test_a_file_of_keys_of_somebody_else_lets_nobody_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy_to(tmp_path)
+    server = Bare(Root(tmp_path, options=options()), Unreadable(Keys(tmp_path)))
+    with (
+        TestClient(server.app(), base_url=HERE) as client,  # what gets past the guard is raised
+        caplog.at_level(logging.ERROR, "holdfast.server"),
+    ):
+        answer = client.get("/v1/memories")
+    assert (answer.status_code, answer.json()["title"]) == (500, "InternalError")
+    assert FILE in caplog.text
+    assert FILE not in answer.text
+
+
+@pytest.mark.parametrize(("scheme", "name"), [("http", COOKIE), ("https", SECURE_COOKIE)])
+def test_over_https_the_cookie_is_one_that_no_other_host_can_set(
+    tmp_path: Path, scheme: str, name: str
+) -> None:
+    copy_to(tmp_path)
+    keys = Keys(tmp_path)
+    token = keys.create(may="read")[1]
+    server = Bare(Root(tmp_path, options=options()), Credentials(keys))
+    with TestClient(server.app(), base_url=f"{scheme}://127.0.0.1") as client:
+        answer = client.post("/session", data={"key": token}, follow_redirects=False)
+        (cookie,) = answer.headers.get_list("set-cookie")
+        assert cookie.startswith(f"{name}={token};")
+        parts = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert {"httponly", "path=/", "samesite=strict"} <= parts
+        assert ("secure" in parts) == (scheme == "https")
+        assert not any(part.startswith("domain") for part in parts)
+        assert client.get("/v1/memories").status_code == 200
+        client.cookies.clear()
+        for both in (f"{COOKIE}=planted; {name}={token}", f"{name}={token}; {COOKIE}=planted"):
+            if scheme == "https":  # by a page of a host beside this one
+                seen = client.get("/v1/memories", headers={"cookie": both})
+                assert seen.status_code == 200
+        origin = {"origin": f"{scheme}://127.0.0.1"}
+        gone = client.delete("/session", headers=origin)
+        assert gone.status_code == 204
+        assert [one.partition("=")[0] for one in gone.headers.get_list("set-cookie")] == [
+            COOKIE, SECURE_COOKIE,
+        ]  # fmt: skip
 
 
 def test_without_keys_this_machine_is_the_owner_until_the_first_key(tmp_path: Path) -> None:

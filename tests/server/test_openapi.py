@@ -15,10 +15,8 @@ pytest.importorskip("prometheus_client", reason="the server needs the extra 'ser
 pytest.importorskip("httpx", reason="the server is asked by httpx")
 
 import httpx
-from fullworld import copy_to, options
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from serverlab import Bare, Lab, serving
 
 from holdfast.server.app import Limits
 from holdfast.server.bodies import NDJSON
@@ -28,6 +26,9 @@ from holdfast.service.call import offered
 from holdfast.service.credentials import Credentials
 from holdfast.service.keys import Keys
 from holdfast.service.root import Root
+
+from fullworld import copy_to, options
+from serverlab import Bare, Lab, serving
 
 jsonschema = pytest.importorskip("jsonschema", reason="schemas are checked by jsonschema")
 schemathesis = pytest.importorskip("schemathesis", reason="requests are made up by schemathesis")
@@ -169,4 +170,4 @@ def test_requests_that_were_made_up_did_reach_the_engine() -> None:
         pytest.skip("nothing was made up")
     print(f"{sum(CODES.values())} requests: {dict(CODES)}")
     assert CODES[200] > len(OPERATIONS) / 4
-    assert STREAMED >= NOT_ASKED
+    assert STREAMED.keys() >= NOT_ASKED

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fullworld import CALLS, copy_to, options
-from serverlab import Lab, lab
 
 from holdfast import Memory
 from holdfast.errors import HoldfastError
@@ -20,6 +18,9 @@ from holdfast.server.answers import status_of
 from holdfast.service.call import offered
 from holdfast.wire.arguments import PAGE, arguments, pages
 from holdfast.wire.plain import plain
+
+from fullworld import CALLS, copy_to, options
+from serverlab import Lab, lab
 
 STREAMED = ("observe_many", "watch", "export", "import")
 # Salts of new events are drawn at random, so what hashes them differs between two copies.

@@ -15,11 +15,9 @@ pytest.importorskip("starlette", reason="the server needs the extra 'server'")
 pytest.importorskip("prometheus_client", reason="the server needs the extra 'server'")
 pytest.importorskip("httpx", reason="the server is asked by httpx")
 
-from fullworld import OVEN, copy_to, options
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
-from serverlab import HERE, Bare, Lab, lab
 from starlette.testclient import TestClient
 
 from holdfast.operations import BY_NAME
@@ -29,6 +27,9 @@ from holdfast.service.callers import OWNER, Caller
 from holdfast.service.credentials import Credentials
 from holdfast.service.keys import Keys
 from holdfast.service.root import Root
+
+from fullworld import OVEN, copy_to, options
+from serverlab import HERE, Bare, Lab, lab
 
 CANARY = "canary-7f3a"
 # Each is refused, or fails, with the canary in whatever is content.

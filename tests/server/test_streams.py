@@ -17,11 +17,12 @@ pytest.importorskip("httpx", reason="the server is asked by httpx")
 import httpx
 from hypothesis import given
 from hypothesis import strategies as st
-from serverlab import Lab
 from starlette.requests import Request
 
 from holdfast.server import bodies
-from holdfast.server.answers import RefusedError
+from holdfast.wire.http import RefusedError
+
+from serverlab import Lab
 
 PATH = "/v1/memories/new/observe_many"
 

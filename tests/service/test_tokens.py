@@ -18,12 +18,15 @@ import pytest
 jwt = pytest.importorskip("jwt", reason="tokens need PyJWT")
 pytest.importorskip("cryptography", reason="tokens need cryptography")
 
-from cryptography.hazmat.primitives import serialization  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: E402
+from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa  # noqa: E402
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 
+from holdfast import Memory  # noqa: E402
 from holdfast.errors import ArgumentsError, CredentialError  # noqa: E402
 from holdfast.service.callers import Caller  # noqa: E402
-from holdfast.service.tokens import MEMORIES, Tokens  # noqa: E402
+from holdfast.service.tokens import MEMORIES, Tokens, _caller  # noqa: E402
 
 ISSUER, AUDIENCE = "https://issuer.test", "holdfast"
 RSA = rsa.generate_private_key(65537, 2048)
@@ -84,7 +87,7 @@ def test_a_good_token_stands_for_its_subject(
     tokens: Tokens, key: Any, algorithm: str, kid: str
 ) -> None:
     caller = tokens.caller(signed(key, algorithm, kid))
-    assert caller == Caller("token of agent/bo", "write", ("team-*",), "agent/bo")
+    assert caller == Caller("token of agent/bo", "write", ("team-*",), "oidc/agent%2Fbo")
 
 
 def test_scopes_and_memories_say_what_it_may(tokens: Tokens) -> None:
@@ -93,6 +96,49 @@ def test_scopes_and_memories_say_what_it_may(tokens: Tokens) -> None:
     assert tokens.caller(signed(**{MEMORIES: None})).memories == ()
     assert tokens.caller(signed(scope="holdfast:govern holdfast:read")).may == "govern"
     assert tokens.caller(signed(aud=["x", AUDIENCE])).may == "write"
+
+
+@pytest.mark.parametrize(
+    ("subject", "principal"),
+    [("bo", "oidc/bo"), ("/bo/", "oidc/%2Fbo%2F"), ("user", "oidc/user"), ("%2F", "oidc/%252F"),
+     ("auth0|5f1", "oidc/auth0|5f1"), ("é b", "oidc/é b"), ("..", "oidc/..")],
+)  # fmt: skip
+def test_a_subject_is_one_name_below_those_of_the_issuer(
+    tokens: Tokens, tmp_path: Path, subject: str, principal: str
+) -> None:
+    caller = tokens.caller(signed(sub=subject))
+    assert caller.principal == principal
+    with Memory.open(tmp_path / "a.holdfast", "1 MiB") as memory:
+        seat = memory.seat(principal)
+        seat.observe("mine")
+        assert [one.event.scope for one in memory.log()] == [principal]
+        for other in ("user", "bo", "oidc/other"):
+            if other != principal:
+                assert list(memory.seat(other).log()) == []
+
+
+@pytest.mark.parametrize("subject", ["", "\n", "a\x00b", "\u2028", "\x1f", 5, None, ["bo"]])
+def test_a_subject_that_is_no_name_holds_for_nobody(tokens: Tokens, subject: Any) -> None:
+    for scope in ("holdfast:write", "holdfast:write holdfast:owner"):
+        token = by_hand(
+            {"alg": "RS256", "kid": "r"},
+            {**claims(), "sub": subject, "scope": scope},
+            lambda parts: RSA.sign(parts, padding.PKCS1v15(), hashes.SHA256()),
+        )
+        with pytest.raises(CredentialError):
+            tokens.caller(token)
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=9),
+       st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=9))  # fmt: skip
+def test_no_two_subjects_share_a_seat(one: str, other: str) -> None:
+    first, second = (
+        _caller({"sub": sub, "scope": "holdfast:read"}).principal for sub in (one, other)
+    )
+    assert (first == second) == (one == other)
+    for principal in (first, second):
+        assert principal is not None
+        assert principal.count("/") == 1
 
 
 NOW = int(time.time())

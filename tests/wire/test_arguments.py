@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip("pydantic", reason="the server needs the extra 'server'")
 
-from fullworld import CALLS, OVEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,8 @@ from holdfast.state.automaton import Automaton
 from holdfast.state.records import Trust
 from holdfast.wire.arguments import PAGE, arguments, model_of, pages
 from holdfast.wire.plain import plain
+
+from fullworld import CALLS, OVEN
 
 jsonschema = pytest.importorskip("jsonschema", reason="schemas are checked by jsonschema")
 

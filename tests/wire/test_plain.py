@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("pydantic", reason="the server needs the extra 'server'")
 
-from fullworld import CALLS, copy_to, options
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,8 @@ from holdfast.service.call import offered
 from holdfast.wire.arguments import PAGE, arguments, pages
 from holdfast.wire.plain import parse_time, plain
 from holdfast.wire.schema import Schema, schema_of
+
+from fullworld import CALLS, copy_to, options
 
 jsonschema = pytest.importorskip("jsonschema", reason="schemas are checked by jsonschema")
 

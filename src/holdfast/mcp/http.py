@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from holdfast.errors import CredentialError
-from holdfast.mcp.server import build
+from holdfast.mcp.server import Run, build, on_any_thread
 from holdfast.service.call import Service
 from holdfast.service.callers import Caller
 
@@ -20,7 +20,7 @@ LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
 def mount(
-    service: Service, *, hosts: Sequence[str] | None = LOCAL
+    service: Service, *, hosts: Sequence[str] | None = LOCAL, run: Run = on_any_thread
 ) -> tuple[ASGIApp, AbstractAsyncContextManager[None]]:
     """Make the application to route ``/mcp`` to, and what must be entered while it serves.
 
@@ -31,6 +31,9 @@ def mount(
     hosts
         The names that requests may ask for, in ``Host`` and ``Origin``, with or without a port:
         a page of another site that resolves to this machine is turned away. None: any.
+    run
+        Where the engine is called: see `holdfast.mcp.server.Run`. If it raises `OverloadedError`,
+        the client is told so by a result.
 
     Returns
     -------
@@ -42,7 +45,7 @@ def mount(
     Notes
     -----
     Stateless: each request stands alone, so any number of processes may serve, and every answer is
-    one JSON document.
+    one JSON document. Route only POST to it: a GET would open a stream on which nothing ever comes.
     """
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     if hosts is not None:
@@ -55,7 +58,7 @@ def mount(
             ],
         )
     manager = StreamableHTTPSessionManager(
-        build(service, _who), json_response=True, stateless=True, security_settings=security
+        build(service, _who, run), json_response=True, stateless=True, security_settings=security
     )
     return StreamableHTTPASGIApp(manager), manager.run()
 

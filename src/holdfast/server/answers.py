@@ -2,115 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
-from holdfast.errors import (
-    AccessError,
-    ArgumentsError,
-    AuditError,
-    BudgetError,
-    ClosedError,
-    ConflictError,
-    CorruptStoreError,
-    CredentialError,
-    EventTooLargeError,
-    HoldfastError,
-    IdempotencyError,
-    MissingExtraError,
-    ModelError,
-    NotFoundError,
-    StorageFullError,
-    StoreBusyError,
-    TransitionError,
-    UnknownNameError,
-)
+from holdfast.errors import CredentialError, OverloadedError
 from holdfast.records import BulkReceipt
 from holdfast.service.callers import Caller
+from holdfast.wire.http import RefusedError, described, status_of
 from holdfast.wire.plain import plain
 
-# The first class that matches decides.
-STATUSES: tuple[tuple[type[HoldfastError], int], ...] = (
-    (CredentialError, 401),
-    (AccessError, 403),
-    (NotFoundError, 404),
-    (UnknownNameError, 404),
-    (ConflictError, 409),
-    (IdempotencyError, 409),
-    (TransitionError, 409),
-    (EventTooLargeError, 413),
-    (ArgumentsError, 422),
-    (AuditError, 422),
-    (BudgetError, 422),
-    (MissingExtraError, 501),
-    (ModelError, 502),
-    (ClosedError, 503),
-    (StoreBusyError, 503),
-    (StorageFullError, 507),
-    (CorruptStoreError, 500),
-)
-
-
-class OverloadedError(Exception):
-    """More is waiting than will be answered in time.
-
-    Parameters
-    ----------
-    lane
-        Which kind of calls waits.
-    retry_after_s
-        When another try may go better, in whole seconds.
-    """
-
-    def __init__(self, lane: str, retry_after_s: int = 1) -> None:
-        super().__init__(f"too many {lane} calls wait already; try again in {retry_after_s} s")
-        self.lane, self.retry_after_s = lane, retry_after_s
-
-
-class RefusedError(Exception):
-    """A request that is turned away before it becomes a call."""
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status, self.headers = status, headers
+_PROBLEM = "application/problem+json"
+_SENDING_S = 30.0  # that a client may take to read a piece of a stream
 
 
 class PartlyStoredError(Exception):
-    """A stream that ended at a failure, and what had been stored of it by then."""
+    """A stream that ended at a failure, and what had been stored of it by then.
+
+    No `HoldfastError`, since it is none of its own: it is answered as what it carries.
+    """
 
     def __init__(self, why: Exception, stored: BulkReceipt) -> None:
         super().__init__(str(why))
         self.why, self.stored = why, stored
 
 
-def status_of(failure: Exception) -> int:
-    """The status that tells of a failure.
+class Stream(StreamingResponse):
+    """An answer in pieces; `over` is called when it ends, in whatever way, even before it began.
 
-    >>> status_of(NotFoundError("no")), status_of(PermissionError("no"))
-    (404, 500)
+    Who stops reading is cut off after half a minute.
     """
-    if isinstance(failure, OverloadedError):
-        return 429
-    if isinstance(failure, RefusedError):
-        return failure.status
-    for kind, status in STATUSES:
-        if isinstance(failure, kind):
-            return status
-    # Errors of ours that are errors of values are of what was sent.
-    return 422 if isinstance(failure, HoldfastError) and isinstance(failure, ValueError) else 500
 
+    def __init__(self, body: AsyncIterator[bytes], over: Callable[[], None], **options: Any):
+        super().__init__(body, **options)
+        self._over = over
 
-def described(failure: Exception) -> dict[str, Any]:
-    """The problem details of a failure, whose message names no content."""
-    return {
-        "type": "about:blank",
-        "title": type(failure).__name__,
-        "status": status_of(failure),
-        "detail": str(failure),
-    }
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+
+        async def sending(message: Message) -> None:
+            async with asyncio.timeout(_SENDING_S):
+                await send(message)
+
+        try:
+            await super().__call__(scope, receive, sending)
+        finally:
+            self._over()
 
 
 def problem(failure: Exception, **more: Any) -> Response:
@@ -126,14 +68,14 @@ def problem(failure: Exception, **more: Any) -> Response:
     if isinstance(failure, RefusedError):
         headers |= failure.headers
     told = {**described(failure), **more}
-    return JSONResponse(told, status, headers, media_type="application/problem+json")
+    return Response(encoded(told), status, headers, media_type=_PROBLEM)
 
 
 def unexpected() -> Response:
     """The answer where the fault is ours; what it was is in the log and not in the answer."""
     told = {"type": "about:blank", "title": "InternalError", "status": 500}
     detail = "something broke here; the server's log says what"
-    return JSONResponse({**told, "detail": detail}, 500, media_type="application/problem+json")
+    return Response(encoded({**told, "detail": detail}), 500, media_type=_PROBLEM)
 
 
 def caller_of(request: Request) -> Caller:
@@ -144,11 +86,24 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+async def caller_again(request: Request) -> Caller:
+    """Who calls, looked up once more, for what goes on after the request was let in.
+
+    Raises `CredentialError` if the credential has expired or was revoked since.
+    """
+    caller: Caller = await request.state.again()
+    return caller
+
+
 def answer(value: object, status: int = 200) -> Response:
-    """A value as JSON. Lone surrogates, which UTF-8 cannot hold, are escaped."""
-    text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+    """A value as JSON."""
+    headers = {"cache-control": "no-store"}
+    return Response(encoded(plain(value)), status, headers, media_type="application/json")
+
+
+def encoded(value: object) -> bytes:
+    """JSON in UTF-8. Lone surrogates, which UTF-8 cannot hold, are escaped."""
     try:
-        body = text.encode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        body = json.dumps(plain(value), separators=(",", ":")).encode()
-    return Response(body, status, {"cache-control": "no-store"}, media_type="application/json")
+        return json.dumps(value, separators=(",", ":")).encode()

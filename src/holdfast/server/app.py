@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import anyio.to_thread
@@ -18,11 +17,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.errors import AccessError, CredentialError, HoldfastError
-from holdfast.inspector import routes
+from holdfast.inspector import local_path, routes
 from holdfast.inspector.rates import Rates
 from holdfast.server import bodies
-from holdfast.server.answers import OverloadedError, RefusedError, answer, caller_of, problem
-from holdfast.server.guard import COOKIE, LOOPBACK, Guard
+from holdfast.server.answers import answer, caller_of, problem
+from holdfast.server.guard import LOOPBACK, Guard
 from holdfast.server.lanes import Lanes
 from holdfast.server.metrics import CONTENT_TYPE, Metrics
 from holdfast.server.openapi import describe
@@ -31,6 +30,7 @@ from holdfast.server.tracing import tracing
 from holdfast.service.call import Observer, Service
 from holdfast.service.credentials import Credentials
 from holdfast.service.root import Root
+from holdfast.wire.http import COOKIE, SECURE_COOKIE, RefusedError
 
 _WITH_MODEL = 4  # reads at once, most of which wait for an embedder
 
@@ -96,11 +96,11 @@ class Server:
 
     def app(self) -> Starlette:
         """The application. Its lifespan ends with every memory closed."""
-        mcp, mcp_life = self._mcp()
         api = Api(
             self.service, self.lanes, self.metrics.refused, self._closing.is_set,
-            self.limits.body_bytes,
+            self.limits.body_bytes, bodies.Room(),
         )  # fmt: skip
+        mcp, mcp_life = self._mcp(api)
         routes: list[BaseRoute] = [
             Route("/healthz", self._healthy),
             Route("/readyz", self._ready),
@@ -110,7 +110,7 @@ class Server:
             Route("/session", self._sign_out, methods=["DELETE"]),
             *api.routes(),
             *mcp,
-            *self._inspector(api),
+            *self._inspector(),
         ]
         guard = Middleware(
             Guard, credentials=self.credentials, hosts=self.hosts, refused=self.metrics.refused
@@ -132,7 +132,6 @@ class Server:
                 404: _not_found,
                 405: _not_allowed,
                 RefusedError: _problem,
-                OverloadedError: _problem,
                 HoldfastError: _problem,
             },
         )
@@ -146,19 +145,23 @@ class Server:
 
     # ---- parts that may not be there ---------------------------------------------------------
 
-    def _mcp(self) -> tuple[list[BaseRoute], list[AbstractAsyncContextManager[None]]]:
+    def _mcp(self, api: Api) -> tuple[list[BaseRoute], list[AbstractAsyncContextManager[None]]]:
         """MCP under ``/mcp``, if its package is installed."""
         found = find_spec("mcp")
         if found is None or found.origin is None:  # nothing, or some folder of that name
             return [], []
         from holdfast.mcp.http import mount
 
-        app, life = mount(self.service, hosts=None)  # the guard has looked at them
-        return [Route("/mcp", app)], [life]
+        # The guard has looked at the names of hosts.
+        app, life = mount(self.service, hosts=None, run=self.lanes.run)
+        bounded = bodies.Bounded(app, api.most_bytes, api.room)
+        return [Route("/mcp", bounded, methods=["POST"])], [life]
 
-    def _inspector(self, api: Api) -> list[BaseRoute]:
-        async def run(request: Request, function: Callable[[], Any]) -> Any:
-            return await api.run("read", function)
+    def _inspector(self) -> list[BaseRoute]:
+        async def run(
+            request: Request, function: Callable[[], Response], costly: bool = False
+        ) -> Response:
+            return await (self.lanes.slow if costly else self.lanes.read).run(function)
 
         return list(routes(self.service, run, rates=self._rates))
 
@@ -179,18 +182,16 @@ class Server:
         who = caller_of(request)
         if who.principal is not None or "*" not in who.memories:
             raise AccessError(f"{who.name} may not see all memories; metrics are of all of them")
-        text = await anyio.to_thread.run_sync(self.metrics.text)
+        text = await self.lanes.about.run(self.metrics.text)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
     async def _openapi(self, request: Request) -> Response:
-        return JSONResponse(await anyio.to_thread.run_sync(describe))
+        return JSONResponse(await self.lanes.about.run(describe))
 
     async def _sign_in(self, request: Request) -> Response:
         """Keep a key in a cookie that scripts cannot read and other sites cannot send."""
         form = await _form(request)
-        token, page = form.get("key", "").strip(), form.get("next", "/")
-        if not page.startswith("/") or page[1:2] in ("/", "\\"):
-            page = "/"  # the address of another server is no page of ours
+        token, page = form.get("key", "").strip(), local_path(form.get("next", "")) or "/"
         try:
             await self.credentials.acaller(token or None)
         except CredentialError:
@@ -198,12 +199,14 @@ class Server:
         answer = RedirectResponse(page, 303)
         if token:
             secure = request.url.scheme == "https"
-            answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
+            name = SECURE_COOKIE if secure else COOKIE
+            answer.set_cookie(name, token, httponly=True, samesite="strict", secure=secure)
         return answer
 
     async def _sign_out(self, request: Request) -> Response:
         answer = Response(status_code=204)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(SECURE_COOKIE, httponly=True, samesite="strict", secure=True)
         return answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterable
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,11 +13,10 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast.errors import CredentialError, HoldfastError
-from holdfast.server.answers import RefusedError, problem, unexpected
+from holdfast.server.answers import problem, unexpected
 from holdfast.service.credentials import Credentials
+from holdfast.wire.http import RefusedError, session_of
 
-COOKIE = "holdfast"
-"""Holds the key of somebody who signed in to the inspector."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PUBLIC = frozenset({"/healthz", "/readyz", "/login", "/session"})
 """What is answered without a credential, beside the inspector's own files."""
@@ -49,7 +49,7 @@ class Guard:
     -----
     A request with an ``Origin`` must be from a page of this server. The caller is put into the
     scope's state as ``caller``; None is there only for `PUBLIC` paths and the inspector's pages,
-    which send who is not signed in to the login.
+    which send who is not signed in to the login. ``again`` looks the same credential up once more.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Guard:
             self._refused(type(failure).__name__)
             await problem(failure)(scope, receive, sending)
             return
-        except HoldfastError as failure:  # keys that cannot be read let nobody in
+        except (HoldfastError, OSError) as failure:  # keys that cannot be read let nobody in
             _log.error("keys cannot be read: %s", failure)
             await unexpected()(scope, receive, sending)
             return
@@ -126,13 +126,14 @@ class Guard:
         if kind and given is None and not public:
             raise CredentialError("credentials are sent as 'Authorization: Bearer KEY'")
         if given is None and "cookie" in headers:
-            given = cookie_parser(headers["cookie"]).get(COOKIE)
+            given = session_of(cookie_parser(headers["cookie"]))
             if scope["method"] not in _SAFE and given and "origin" not in headers:
                 given = None  # a page of ours says where it comes from; others have no such right
         if given is None and public:
             return
         try:
             scope["state"]["caller"] = await self._credentials.acaller(given)
+            scope["state"]["again"] = partial(self._credentials.acaller, given)
         except CredentialError:
             if not public and not _is_page(scope, headers):
                 raise

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from holdfast.server.answers import OverloadedError
+from holdfast.errors import OverloadedError
+from holdfast.operations import Operation
+from holdfast.service.callers import Caller
 
 _T = TypeVar("_T")
 _PAUSE_S = 1.0  # that a refusal takes: as long as Retry-After asks, for who does not read it
 _MOST_PAUSE_S = 5.0
 _REFUSALS_PER_S = 250  # for more than these, refusing alone would keep the processor busy
+_STREAM_ENDS_S = 5  # how soon one of the streams may have ended
 _STRAINED_S = 3.0  # after a refusal: longer than it takes who was refused to come back
 
 
@@ -90,39 +95,76 @@ class Lane:
         self._pool.shutdown()
 
 
+class Places:
+    """How many streams of one kind may be under way.
+
+    Parameters
+    ----------
+    kind
+        What messages call it.
+    most
+        Streams at once. One caller may have half of them, so that nobody keeps all others out.
+    """
+
+    def __init__(self, kind: str, most: int) -> None:
+        self._kind, self._most, self._taken = kind, most, Counter[str]()
+
+    @contextmanager
+    def taken(self, caller: Caller) -> Iterator[None]:
+        """Have a place while the block lasts. Raises `OverloadedError` if there is none."""
+        held = self._taken[caller.name]
+        if self._taken.total() >= self._most or held >= max(1, self._most // 2):
+            raise OverloadedError(self._kind, _STREAM_ENDS_S)
+        self._taken[caller.name] += 1
+        try:
+            yield
+        finally:
+            self._taken[caller.name] -= 1
+            self._taken = +self._taken  # of those who have none, nothing is kept
+
+
 class Lanes:
-    """The lanes of a server, by the effect of an operation.
+    """The lanes of a server.
 
     Reads keep the processor busy, and Python runs one thread at a time: two would only take it from
     each other, so there is one, unless reads wait for a model. Writes wait for the disk, and share
     one synced write when they come together, so there are many. What reads all of a memory has a
-    lane of its own and keeps nobody else waiting.
+    lane of its own and keeps nobody else waiting, and so has each other kind of work:
+
+    read, write, slow
+        Operations, as `of` says.
+    bulk
+        The pieces of streams in and out, whose number is bounded by `Places`.
+    watch
+        Looks for changes.
+    about
+        What is asked about the server itself.
     """
 
-    SLOW = frozenset(
-        {
-            "verify", "fidelity", "budget_for", "observe_many", "import", "export", "erase",
-            "resize", "rollback", "snapshot", "diff", "forgotten",
-        }
-    )  # fmt: skip
-    """Operations whose cost grows with what is kept."""
-
     def __init__(self, reading: int = 1, waiting: int = 7) -> None:
-        self._read = Lane("read", reading, waiting)
-        self._write = Lane("write", 32, 8 * waiting)
-        self._slow = Lane("slow", 2, waiting)
+        self.read = Lane("read", reading, waiting)
+        self.write = Lane("write", 32, 8 * waiting)
+        self.slow = Lane("slow", 2, waiting)
+        self.bulk = Lane("bulk", 2, 0)
+        self.watch = Lane("watch", 4, 0)
+        self.about = Lane("about", 2, 6)
+        self._all = (self.read, self.write, self.slow, self.bulk, self.watch, self.about)
 
-    def of(self, operation: str, effect: str) -> Lane:
-        """The lane of an operation."""
-        if operation in self.SLOW:
-            return self._slow
-        return self._read if effect == "read" else self._write
+    def of(self, operation: Operation) -> Lane:
+        """The lane of an operation: by how its cost grows, and by its effect."""
+        if operation.grows:
+            return self.slow
+        return self.read if operation.effect == "read" else self.write
+
+    async def run(self, operation: Operation, function: Callable[[], _T]) -> _T:
+        """Call a function that does an operation, in its lane."""
+        return await self.of(operation).run(function)
 
     def depths(self) -> Mapping[str, int]:
         """How many calls wait, by lane."""
-        return {lane.name: lane.waiting for lane in (self._read, self._write, self._slow)}
+        return {lane.name: lane.waiting for lane in self._all}
 
     def close(self) -> None:
         """Wait for what runs in all of them."""
-        for lane in (self._read, self._write, self._slow):
+        for lane in self._all:
             lane.close()

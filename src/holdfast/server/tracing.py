@@ -22,7 +22,6 @@ OPERATION = "gen_ai.operation.name"
 STORE = "gen_ai.memory.store.id"
 QUERY = "gen_ai.memory.query.text"
 _LONGEST_NAME = 64
-_SEARCHES = frozenset({"recall", "rank", "rank_scopes", "beliefs", "forgotten", "why_not"})
 _CREATES = frozenset({"observe", "observe_many", "believe", "declare", "import"})
 _DELETES = frozenset({"erase", "retract", "delete_document", "delete_snapshot"})
 
@@ -38,7 +37,7 @@ def convention(operation: Operation) -> str:
         return "create_memory"
     if operation.name in _DELETES:
         return "delete_memory"
-    if operation.name in _SEARCHES or operation.effect == "read":
+    if operation.effect == "read":
         return "search_memory"
     return "update_memory"
 

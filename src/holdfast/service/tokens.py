@@ -24,6 +24,7 @@ ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 MEMORIES = "holdfast_memories"
 """The claim that names memories: a list, or a text with spaces between them."""
 OWNER_SCOPE = "holdfast:owner"
+_ISSUED = "oidc"  # where the principals of tokens are, apart from those that keys name
 _LEEWAY_S = 30.0
 _FRESH_S = 300.0  # between two looks at the issuer's keys
 _PATIENCE_S = 30.0  # between two looks because of a key nobody knows
@@ -50,8 +51,10 @@ class Tokens:
     Notes
     -----
     A token must be signed by a key of the set, by an algorithm of `ALGORITHMS` that is that key's
-    own, and have ``iss``, ``aud``, ``sub`` and ``exp``; ``nbf`` counts if it is there. Its ``sub``
-    is the principal, so each sees what its seat may see. ``scope`` has ``holdfast:read``,
+    own, and have ``iss``, ``aud``, ``sub`` and ``exp``; ``nbf`` counts if it is there. The
+    principal is ``oidc/`` and its ``sub`` as one name, with "%25" for "%" and "%2F" for "/", so
+    that each subject has a seat of its own, beside those of keys; grant rights to that name, and
+    give no key a principal that begins so. ``scope`` has ``holdfast:read``,
     ``holdfast:write`` or ``holdfast:govern``; with ``holdfast:owner`` there is no seat, and the
     whole of each memory is seen. `MEMORIES` names the memories; without it there are none.
 
@@ -144,6 +147,8 @@ def _opener() -> urllib.request.OpenerDirector:
 def _caller(claims: dict[str, Any]) -> Caller:
     """The caller that the claims of a token describe."""
     subject = claims["sub"]
+    if not isinstance(subject, str) or not subject or not subject.isprintable():
+        raise CredentialError("the subject of this token is empty or no plain text")
     granted = str(claims.get("scope", "")).split()
     levels = [level for level in LEVELS if f"holdfast:{level}" in granted]
     if not levels:
@@ -152,5 +157,6 @@ def _caller(claims: dict[str, Any]) -> Caller:
     memories = named.split() if isinstance(named, str) else named
     if not isinstance(memories, list) or not all(isinstance(one, str) for one in memories):
         raise CredentialError(f"the claim {MEMORIES} of this token is no list of names")
-    principal = None if OWNER_SCOPE in granted else str(subject)
+    name = subject.replace("%", "%25").replace("/", "%2F")
+    principal = None if OWNER_SCOPE in granted else f"{_ISSUED}/{name}"
     return Caller(f"token of {subject}", levels[-1], tuple(memories), principal)
