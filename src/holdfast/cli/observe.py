@@ -29,7 +29,7 @@ from holdfast.cli.common import (
 from holdfast.cli.failures import fail
 from holdfast.errors import InvalidEventError
 from holdfast.records import KINDS, BulkReceipt, Event
-from holdfast.wire.lines import BadLine, Reader, follow, numbered, open_lines
+from holdfast.wire.lines import BadLine, Reader, added, follow, numbered, open_lines
 
 if TYPE_CHECKING:
     from holdfast.memory import Memory
@@ -214,25 +214,13 @@ def _follow(
                     return _refuse(bad, len(good), as_json, total.events)
                 skipped += bad
                 if good:
-                    total = _add(total, memory.observe_many(good))
+                    total = added(total, memory.observe_many(good))
                 if not as_json and sys.stderr.isatty():
                     click.echo(f"\r{total.events:,} events stored ", nl=False, err=True)
         except KeyboardInterrupt:
             click.echo("", err=True)
     _report(total, skipped, as_json)
     return 0
-
-
-def _add(total: BulkReceipt, more: BulkReceipt) -> BulkReceipt:
-    """Return the sum of two receipts."""
-    return BulkReceipt(
-        events=total.events + more.events,
-        duplicates=total.duplicates + more.duplicates,
-        first=total.first or more.first,
-        last=max(total.last, more.last),
-        demoted=total.demoted + more.demoted,
-        evicted=total.evicted + more.evicted,
-    )
 
 
 def _refuse(bad: list[BadLine], good: int, as_json: bool, before: int = 0) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +23,7 @@ from holdfast.server.lanes import Lanes, Places
 from holdfast.service.call import Service
 from holdfast.service.callers import Caller
 from holdfast.wire.http import RefusedError
-from holdfast.wire.lines import BadLine, Reader
+from holdfast.wire.lines import BadLine, Reader, added
 
 Page = tuple[bytes, int | None]
 """Lines, and the number of the last event in them if there may be more."""
@@ -190,23 +189,6 @@ def events_of(batch: list[tuple[int, Any]]) -> tuple[list[Event], BadLine | None
         except (TypeError, ValueError) as wrong:
             return events, BadLine(number, str(wrong))
     return events, None
-
-
-def added(total: BulkReceipt, more: BulkReceipt) -> BulkReceipt:
-    """The sum of two receipts.
-
-    >>> added(BulkReceipt(0, 0, 0, 0, 0, 0), BulkReceipt(2, 1, 5, 6, 0, 0))
-    BulkReceipt(events=2, duplicates=1, first=5, last=6, demoted=0, evicted=0)
-    """
-    return replace(
-        total,
-        events=total.events + more.events,
-        duplicates=total.duplicates + more.duplicates,
-        first=total.first or more.first,
-        last=max(total.last, more.last),
-        demoted=total.demoted + more.demoted,
-        evicted=total.evicted + more.evicted,
-    )
 
 
 def whole(at: Memory | Seat, caller: Caller) -> Memory:

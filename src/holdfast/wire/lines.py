@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import IO, Any, NoReturn
 
 from holdfast.exchange import from_json
-from holdfast.records import Event, Record
+from holdfast.records import BulkReceipt, Event, Record
 from holdfast.stores.space import LARGEST_EVENT
 from holdfast.wire.plain import parse_time
 from holdfast.write import admit
@@ -186,3 +186,20 @@ def _whole_lines(file: IO[bytes]) -> bytes:
         if end := found.rfind(b"\n") + 1:
             return found[:end]
     return b""
+
+
+def added(total: BulkReceipt, more: BulkReceipt) -> BulkReceipt:
+    """The sum of two receipts.
+
+    >>> added(BulkReceipt(0, 0, 0, 0, 0, 0), BulkReceipt(2, 1, 5, 6, 0, 0))
+    BulkReceipt(events=2, duplicates=1, first=5, last=6, demoted=0, evicted=0)
+    """
+    return replace(
+        total,
+        events=total.events + more.events,
+        duplicates=total.duplicates + more.duplicates,
+        first=total.first or more.first,
+        last=max(total.last, more.last),
+        demoted=total.demoted + more.demoted,
+        evicted=total.evicted + more.evicted,
+    )
