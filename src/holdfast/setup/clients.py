@@ -140,7 +140,7 @@ class Client:
 
         Examples
         --------
-        >>> CLIENTS["cursor"].inside(Path("/work/app/notes.holdfast"), Path("/work/app"))
+        >>> CLIENTS["cursor"].inside(Path("/home/ana/app/notes.holdfast"), Path("/home/ana/app"))
         '${workspaceFolder}/notes.holdfast'
         """
         if not path.is_relative_to(project):
