@@ -331,7 +331,8 @@ def shown(
     with common.progress(label, total) as advance:
         advance(1)
         deadline = time.monotonic() + (10.0 if patience_s == 0.0 else 0.1)
-        while label not in screen.getvalue() and time.monotonic() < deadline:
+        awaited = label if total is None else "25%"  # it may be drawn before a step is done
+        while awaited not in screen.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
         during = screen.getvalue()
         advance(3)
