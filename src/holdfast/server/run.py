@@ -9,7 +9,7 @@ from types import FrameType
 
 import uvicorn
 
-from holdfast.errors import AccessError
+from holdfast.errors import AccessError, StoreError
 from holdfast.server.app import Server
 
 _PATIENCE_S = 30  # for requests that are being answered when it is told to stop
@@ -75,8 +75,16 @@ def serve_on(server: Server, listener: socket.socket) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish those that have begun.
 
     When it returns, every memory is closed, and all that was acknowledged is in the files.
+
+    Raises
+    ------
+    StoreError
+        If it never began to answer; why is on standard error.
     """
-    made(server).run(sockets=[listener])
+    try:
+        made(server).run(sockets=[listener])
+    except SystemExit:  # how uvicorn says so
+        raise StoreError("the server could not start; what it printed says why") from None
 
 
 def made(server: Server) -> uvicorn.Server:
