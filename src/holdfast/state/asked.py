@@ -71,7 +71,10 @@ class Asked:
     @property
     def stays(self) -> bool:
         """Whether it brings what is never let go of to make room: all but its past is kept."""
-        return any(isinstance(one, Edit) and one.form != "delete" for one in self.operations)
+        return any(
+            isinstance(one, Declare) or (isinstance(one, Edit) and one.form != "delete")
+            for one in self.operations
+        )
 
     def to_json(self) -> list[Any]:
         """What tells it from another, but for the events that its evidence is in."""
