@@ -141,9 +141,7 @@ def moment_of(when: Time) -> float | None:
 
 def seconds(when: Time) -> float | None:
     """POSIX seconds from a number, a datetime or an ISO 8601 text; naive times are UTC."""
-    if when is None:
-        return when
-    if isinstance(when, (int, float)):
+    if when is None or isinstance(when, (int, float)):
         return when
     try:
         parsed = datetime.fromisoformat(when) if isinstance(when, str) else when

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,14 +27,13 @@ from holdfast.cli.common import (
 from holdfast.cli.failures import fail
 from holdfast.errors import InvalidEventError
 from holdfast.records import KINDS, BulkReceipt, Event
-from holdfast.wire.lines import BadLine, Reader, added, follow, numbered, open_lines
+from holdfast.wire.lines import BadLine, Reader, added, follow, numbered, rewindable
 
 if TYPE_CHECKING:
     from holdfast.memory import Memory
 
 SHOWN = 10  # bad lines that are named one by one
 _NO_JSON = "it is not JSON"  # as the reader says it
-SPOOL_BYTES = 8 << 20  # a pipe is read to its end before anything is stored; beyond this, on disk
 
 
 @click.command()
@@ -174,16 +171,10 @@ def _unpacking(input: str) -> Iterator[None]:
 @contextmanager
 def _rewindable(input: str) -> Iterator[IO[bytes]]:
     """Give the lines of INPUT as a file that can be read twice."""
-    if input != "-":
-        with open_lines(input) as lines:
-            yield lines
-        return
-    if sys.stdin.isatty():
+    if input == "-" and sys.stdin.isatty():
         click.echo("reading events, one to a line; end with Ctrl-D", err=True)
-    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        shutil.copyfileobj(sys.stdin.buffer, spool)
-        spool.seek(0)
-        yield spool
+    with rewindable(input) as lines:
+        yield lines
 
 
 def _follow(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,12 +14,11 @@ from pathlib import PurePath
 from typing import IO, Any, NoReturn
 
 from holdfast.errors import InvalidEventError
-from holdfast.wire.lines import open_lines
+from holdfast.wire.lines import rewindable
 
 ARCHIVE = "PK\x03\x04"
 """How a zip file begins."""
 _FIRST_LINE = 1 << 20  # bytes; what is longer is one document
-_SPOOL_BYTES = 8 << 20  # a pipe is kept so that it can be read twice; beyond this, on disk
 
 
 @dataclass(frozen=True)
@@ -89,13 +85,8 @@ class Source:
 @contextmanager
 def opened(path: str) -> Iterator[Source]:
     """Open a file, or standard input for "-"; `.gz` and `.zst` are unpacked on the way."""
-    if path == "-":
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
-            shutil.copyfileobj(sys.stdin.buffer, spool)
-            yield Source(spool)
-        return
-    with open_lines(path) as file:
-        yield Source(file, path)
+    with rewindable(path) as file:
+        yield Source(file, "" if path == "-" else path)
 
 
 def parsed(text: str, place: str) -> Any:

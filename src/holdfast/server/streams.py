@@ -46,10 +46,8 @@ class Streams:
 
     def __init__(self, service: Service, lanes: Lanes, room: bodies.Room) -> None:
         self._service, self._lanes, self._room = service, lanes, room
-        self._loading, self._leaving = (
-            Places("bulk", _MOST_LOADING),
-            Places("export", _MOST_LEAVING),
-        )
+        self._loading = Places("bulk", _MOST_LOADING)
+        self._leaving = Places("export", _MOST_LEAVING)
 
     # ---- in ----------------------------------------------------------------------------------
 
@@ -79,7 +77,7 @@ class Streams:
         return answer(total)
 
     async def import_(self, request: Request) -> Response:
-        """Store the events of an export, all or none."""
+        """Store the events of an export: all are checked before the first is stored."""
         caller, memory = caller_of(request), request.path_params["memory"]
         self._service.admit(caller, memory, "govern")
 

@@ -75,7 +75,7 @@ def tracing(
         ) as span:
             try:
                 yield
-            except BaseException as failure:
+            except BaseException as failure:  # an interrupt, too, ended it; it goes on
                 span.set_attribute("error.type", type(failure).__name__)
                 span.set_status(StatusCode.ERROR)
                 raise

@@ -248,7 +248,7 @@ class Root:
         if idle is not None:
             try:
                 idle.close()
-            except BaseException:
+            except BaseException:  # an interrupt, too, gives the place back
                 self._leave(name, entry)
                 raise
         return entry

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -16,6 +19,7 @@ from holdfast.wire.plain import parse_time
 from holdfast.write import admit
 
 _CHUNK = 1 << 20
+_SPOOL_BYTES = 8 << 20  # of standard input; beyond this it is kept on disk
 _OF_RECORDS = {f.name for f in fields(Record)} - {"event"}
 
 
@@ -121,8 +125,6 @@ def open_lines(path: str) -> Iterator[IO[bytes]]:
         with gzip.open(path) as unpacked:
             yield unpacked  # type: ignore[misc]  # it is one, but for `mode`
     elif path.endswith(".zst"):
-        import tempfile
-
         import zstandard
 
         # Lines are read twice, and a stream of zstd cannot go back.
@@ -133,6 +135,19 @@ def open_lines(path: str) -> Iterator[IO[bytes]]:
     else:
         with open(path, "rb") as file:
             yield file
+
+
+@contextmanager
+def rewindable(path: str) -> Iterator[IO[bytes]]:
+    """Open a file, or standard input for "-", so that it can be read twice."""
+    if path != "-":
+        with open_lines(path) as lines:
+            yield lines
+        return
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+        spool.seek(0)
+        yield spool
 
 
 def numbered(file: IO[bytes], start: int = 1) -> Iterator[tuple[int, str]]:
