@@ -17,6 +17,7 @@ from holdfast import Memory, doctor
 from holdfast.cli import main
 from holdfast.doctor import Check, examine
 from holdfast.records import Usage
+from holdfast.stores.locks import mounted
 from holdfast.stores.migrations import MIGRATIONS
 
 MACHINE = ["python", "sqlite", "clock", "text", "extras"]
@@ -125,9 +126,9 @@ def test_a_network_file_system(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     table = f"host:/x {file.parent.parent} nfs4 rw 0 0\ntmpfs {file.parent} tmpfs rw 0 0\n"
     mounts = file.parent / "mounts"
     mounts.write_text(table, "utf-8")
-    assert doctor._mounted(file, mounts) == ("tmpfs", str(file.parent))
-    assert doctor._mounted(file.parent, mounts) == ("nfs4", str(file.parent.parent))
-    assert doctor._mounted(file, Path("/none")) == ("", "")
+    assert mounted(file, mounts) == ("tmpfs", str(file.parent))
+    assert mounted(file.parent, mounts) == ("nfs4", str(file.parent.parent))
+    assert mounted(file, Path("/none")) == ("", "")
 
     def refuse(path: Path) -> None:
         raise doctor.UnsafeFilesystemError("it lies on nfs4; put it on a local disk")
@@ -142,7 +143,7 @@ def test_a_network_file_system(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_file_system_that_does_not_last(
     kind: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_mounted", lambda path: (kind, "/x"))
+    monkeypatch.setattr(doctor, "mounted", lambda path: (kind, "/x"))
     check = looked(file)["file system"]
     assert check.status == "warning"
     assert check.found.startswith(f"{kind} at /x ")

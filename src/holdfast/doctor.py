@@ -24,7 +24,7 @@ from holdfast.budget import format_bytes
 from holdfast.errors import HoldfastError, StoreError, UnsafeFilesystemError
 from holdfast.memory import Memory
 from holdfast.records import Usage
-from holdfast.stores.locks import FileLock, check_filesystem
+from holdfast.stores.locks import FileLock, check_filesystem, mounted
 from holdfast.stores.migrations import APPLICATION_ID, MIGRATIONS
 from holdfast.stores.space import pragma
 from holdfast.stores.translate import check_version, translated
@@ -172,7 +172,7 @@ def _file(path: Path, now: float) -> Iterator[Check]:
 
 
 def _file_system(path: Path) -> Check:
-    kind, mount = _mounted(path)
+    kind, mount = mounted(path)
     try:
         check_filesystem(path)
     except UnsafeFilesystemError as error:
@@ -181,18 +181,6 @@ def _file_system(path: Path) -> Check:
         advice = "put the memory on a disk or a volume if it is to last"
         return Check("file system", "warning", f"{kind} at {mount} {why}", advice)
     return Check("file system", "ok", f"{kind} at {mount}" if kind else "not known to be remote")
-
-
-def _mounted(path: Path, table: Path = Path("/proc/self/mounts")) -> tuple[str, str]:
-    """Return the kind of the file system that a path lies on, and where it is mounted."""
-    try:
-        rows = [line.split(" ") for line in table.read_text(errors="replace").splitlines()]
-    except OSError:
-        return "", ""
-    folder = Path(os.path.realpath(path.parent))
-    mounts = [(row[1].encode().decode("unicode_escape"), row[2]) for row in rows]
-    holding = [(len(at), kind, at) for at, kind in mounts if folder.is_relative_to(at)]
-    return max(holding, default=(0, "", ""), key=lambda row: row[0])[1:]
 
 
 def _access(path: Path) -> Check:

@@ -55,6 +55,26 @@ def check_identity(path: Path, opened: tuple[int, int] | None) -> None:
         )
 
 
+def mounted(path: Path, mounts: Path = Path("/proc/mounts")) -> tuple[str, str]:
+    """The kind of the file system that a path lies on, and where it is mounted.
+
+    Empty texts where the mount table cannot be read (not Linux).
+    """
+    try:
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:
+        return "", ""
+    where = os.path.realpath(path.parent)
+    kind, best = "", ""
+    for line in lines:
+        _, mount, fstype, *_ = line.split(" ")
+        mount = mount.encode().decode("unicode_escape")
+        inside = where == mount or where.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best):
+            kind, best = fstype, mount
+    return kind, best
+
+
 def check_filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
     """Refuse a file system that cannot keep the durability promise.
 
@@ -64,21 +84,10 @@ def check_filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
         If `path` lies on a network file system. Where the mount table cannot be read (not Linux),
         nothing is checked.
     """
-    try:
-        lines = mounts.read_text(errors="replace").splitlines()
-    except OSError:
-        return
-    where = os.path.realpath(path.parent)
-    best, kind = "", ""
-    for line in lines:
-        _, mount, fstype, *_ = line.split(" ")
-        mount = mount.encode().decode("unicode_escape")
-        inside = where == mount or where.startswith(mount.rstrip("/") + "/")
-        if inside and len(mount) >= len(best):
-            best, kind = mount, fstype
+    kind, at = mounted(path, mounts)
     if kind in _NETWORK:
         raise UnsafeFilesystemError(
-            f"{path} lies on {kind} (mounted at {best}), where locks and synced writes are not "
+            f"{path} lies on {kind} (mounted at {at}), where locks and synced writes are not "
             "dependable; put the memory on a local disk"
         )
 
